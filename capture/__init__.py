@@ -1,0 +1,1 @@
+"""Evidence that a funder captures borrowers: pure and deterministic."""

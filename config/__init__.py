@@ -1,0 +1,1 @@
+"""Settings from the environment and the rotation configuration: model, checks, revisions."""

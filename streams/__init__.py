@@ -1,0 +1,1 @@
+"""What flows: codecs, topics, tables, the Faust application and its batched stream."""
