@@ -1,0 +1,68 @@
+"""What the core says to the world: the output records of the contract, in their stable field order.
+
+The bytes of an output are a function of its content: the same inputs give the same bytes.
+"""
+
+from typing import Literal
+
+import msgspec
+
+DecisionStatus = Literal["routed", "held", "rejected"]
+FunderStateName = Literal["normal", "watch", "throttled", "paused", "probing"]
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A funder that passed every rule, and its probability of being first in rank."""
+
+    funder_id: str
+    propensity: float
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The decision for one attempt of one drawdown (`routing-decisions`)."""
+
+    decision_id: str
+    drawdown_id: str
+    customer_id: str
+    attempt: int
+    status: DecisionStatus
+    funder_id: str | None
+    decided_at: str
+    expires_at: str
+    reasons: list[str]
+    relaxed: list[str]
+    candidates: list[Candidate]
+    excluded: dict[str, list[str]]
+    config_revision: int
+    config_sha256: str
+    funder_states_version: int
+
+
+class CreditApplication(msgspec.Struct, frozen=True):
+    """Advice: at which funder this borrower should apply for a line next (`credit-applications`)."""
+
+    application_id: str
+    customer_id: str
+    funder_id: str
+    reason: Literal["below_min_live_grants", "drawdown_held"]
+    occurred_at: str
+
+
+class FunderState(msgspec.Struct, frozen=True):
+    """Where a funder stands on the response ladder, and its pass rates (`funder-states`)."""
+
+    funder_id: str
+    pass_rates: dict[str, float]
+    state: FunderStateName
+    traffic_multiplier: float
+    since: str
+    cause: str
+    version: int
+
+
+_encoder = msgspec.json.Encoder(order=None)
+
+
+def encode(output: msgspec.Struct) -> bytes:
+    """The record value of an output: compact UTF-8 JSON in field order."""
+    return _encoder.encode(output)
