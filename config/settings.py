@@ -1,0 +1,221 @@
+"""Settings of one process, from `LOANROUTER_*` environment variables (contract, section 7).
+
+A variable that is unset or empty has its default. Passwords have variables of their own and appear in no error
+and no repr.
+"""
+
+import re
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+
+class SettingsError(Exception):
+    """A variable cannot be used: names the variable, what it must be, and why it is not. Never shows the value."""
+
+    def __init__(self, variable: str, kind: str, reason: str) -> None:
+        super().__init__(f"{variable} must be {kind}: {reason}")
+        self.variable = variable
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one process has to know of its surroundings. `VARIABLES` says which variable sets what."""
+
+    kafka: str = "127.0.0.1:9092"
+    redis: str = "redis://127.0.0.1:6379/0"
+    config: Path = Path("config/rotation.yaml")
+    topic_prefix: str = ""
+    partitions: int = 8
+    web_host: str = "127.0.0.1"
+    web_port: int = 6066
+    data: Path = Path("data")
+    clock: Literal["wall", "stream"] = "wall"
+    replication: int = 1
+    session_timeout_seconds: int = 30
+    log_level: str = "INFO"
+    redis_password: str | None = field(default=None, repr=False)
+    kafka_security_protocol: str = "PLAINTEXT"
+    kafka_sasl_mechanism: str = "PLAIN"
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: str | None = field(default=None, repr=False)
+    kafka_ssl_cafile: Path | None = None
+    kafka_ssl_certfile: Path | None = None
+    kafka_ssl_keyfile: Path | None = None
+    kafka_ssl_password: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Read `env`; raises `SettingsError` for a value that cannot be used or that contradicts another."""
+        values: dict[str, Any] = {}
+        for variable in VARIABLES:
+            text = env.get(variable.name, "")
+            if text:
+                try:
+                    values[variable.field] = variable.parse(text)
+                except ValueError as error:
+                    raise SettingsError(variable.name, variable.kind, str(error)) from None
+        settings = cls(**values)
+        settings._check_kafka_security()
+        return settings
+
+    def kafka_client_args(self) -> dict[str, Any]:
+        """Keyword arguments for every aiokafka client; raises `SettingsError` when a TLS file cannot be loaded."""
+        args: dict[str, Any] = {
+            "bootstrap_servers": self.kafka,
+            "security_protocol": self.kafka_security_protocol,
+        }
+        if self.kafka_security_protocol in ("SSL", "SASL_SSL"):
+            args["ssl_context"] = self.kafka_ssl_context()
+        if self.kafka_security_protocol.startswith("SASL_"):
+            args["sasl_mechanism"] = self.kafka_sasl_mechanism
+            args["sasl_plain_username"] = self.kafka_sasl_username
+            args["sasl_plain_password"] = self.kafka_sasl_password
+        return args
+
+    def kafka_ssl_context(self) -> ssl.SSLContext:
+        """TLS towards Kafka: the system's authorities unless a CA file is set; `SettingsError` for unusable files."""
+        try:
+            context = ssl.create_default_context(cafile=self.kafka_ssl_cafile)
+            if self.kafka_ssl_certfile:
+                context.load_cert_chain(
+                    self.kafka_ssl_certfile, self.kafka_ssl_keyfile, lambda: self.kafka_ssl_password or ""
+                )
+        except (ssl.SSLError, OSError) as error:
+            reason = (isinstance(error, ssl.SSLError) and error.reason) or error.strerror or "cannot be loaded"
+            raise SettingsError("LOANROUTER_KAFKA_SSL_*", "PEM files and their password", reason) from None
+        return context
+
+    def redis_client_args(self) -> dict[str, Any]:
+        """Keyword arguments for `redis.asyncio.Redis.from_url`."""
+        return {"url": self.redis, "password": self.redis_password}
+
+    def _check_kafka_security(self) -> None:
+        sasl = self.kafka_security_protocol.startswith("SASL_")
+        for variable, value in (
+            ("LOANROUTER_KAFKA_SASL_USERNAME", self.kafka_sasl_username),
+            ("LOANROUTER_KAFKA_SASL_PASSWORD", self.kafka_sasl_password),
+        ):
+            if sasl and value is None:
+                raise SettingsError(variable, "set", "LOANROUTER_KAFKA_SECURITY_PROTOCOL asks for SASL")
+            if not sasl and value is not None:
+                raise SettingsError(variable, "unset", "LOANROUTER_KAFKA_SECURITY_PROTOCOL does not ask for SASL")
+
+
+class Variable(NamedTuple):
+    """One environment variable: the field of `Settings` it sets and, in words, the values it takes."""
+
+    name: str
+    field: str
+    kind: str
+    parse: Callable[[str], Any]
+
+
+_HOST_PORT = re.compile(r"^(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})$")
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    match = _HOST_PORT.match(text)
+    if match is None:
+        raise ValueError("it has another form")
+    port = int(match["port"])
+    if not 1 <= port <= 65535:
+        raise ValueError("the port is not between 1 and 65535")
+    return match["host"], port
+
+
+def _brokers(text: str) -> str:
+    for broker in text.split(","):
+        _host_and_port(broker.strip())
+    return text
+
+
+def _redis_url(text: str) -> str:
+    url = urlsplit(text)
+    if url.scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("it does not begin with one of these")
+    if url.password is not None or "password" in parse_qs(url.query):
+        raise ValueError("it holds a password, which belongs in LOANROUTER_REDIS_PASSWORD")
+    return text
+
+
+def _topic_prefix(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", text):
+        raise ValueError("it is too long or holds another character")
+    return text
+
+
+def _whole_number(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text):
+            raise ValueError("it is not a whole number")
+        if not low <= int(text) <= high:
+            raise ValueError("it is out of range")
+        return int(text)
+
+    return parse
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError("it is none of these")
+        return text
+
+    return parse
+
+
+def _file(text: str) -> Path:
+    if not Path(text).is_file():
+        raise ValueError("there is no such file")
+    return Path(text)
+
+
+VARIABLES = (
+    Variable("LOANROUTER_KAFKA", "kafka", "host:port, or several with commas between", _brokers),
+    Variable("LOANROUTER_REDIS", "redis", "a URL redis://, rediss:// or unix://", _redis_url),
+    Variable("LOANROUTER_CONFIG", "config", "the path of the first rotation configuration", Path),
+    Variable(
+        "LOANROUTER_TOPIC_PREFIX", "topic_prefix", "at most 100 letters, digits, dots, lines or hyphens", _topic_prefix
+    ),
+    Variable("LOANROUTER_PARTITIONS", "partitions", "a whole number from 1 to 1000", _whole_number(1, 1000)),
+    Variable("LOANROUTER_WEB", "web_host", "host:port", lambda text: _host_and_port(text)[0]),
+    Variable("LOANROUTER_WEB", "web_port", "host:port", lambda text: _host_and_port(text)[1]),
+    Variable("LOANROUTER_DATA", "data", "the path of the folder for local state", Path),
+    Variable("LOANROUTER_CLOCK", "clock", "wall or stream", _one_of("wall", "stream")),
+    Variable("LOANROUTER_REPLICATION", "replication", "a whole number from 1 to 9", _whole_number(1, 9)),
+    Variable(
+        "LOANROUTER_SESSION_TIMEOUT_SECONDS",
+        "session_timeout_seconds",
+        "a whole number of seconds from 1 to 1800",
+        _whole_number(1, 1800),
+    ),
+    Variable(
+        "LOANROUTER_LOG_LEVEL",
+        "log_level",
+        "DEBUG, INFO, WARNING or ERROR",
+        _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+    ),
+    Variable("LOANROUTER_REDIS_PASSWORD", "redis_password", "a password", str),
+    Variable(
+        "LOANROUTER_KAFKA_SECURITY_PROTOCOL",
+        "kafka_security_protocol",
+        "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
+        _one_of("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+    ),
+    Variable(
+        "LOANROUTER_KAFKA_SASL_MECHANISM",
+        "kafka_sasl_mechanism",
+        "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+        _one_of("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+    ),
+    Variable("LOANROUTER_KAFKA_SASL_USERNAME", "kafka_sasl_username", "a user name", str),
+    Variable("LOANROUTER_KAFKA_SASL_PASSWORD", "kafka_sasl_password", "a password", str),
+    Variable("LOANROUTER_KAFKA_SSL_CAFILE", "kafka_ssl_cafile", "the path of a PEM file", _file),
+    Variable("LOANROUTER_KAFKA_SSL_CERTFILE", "kafka_ssl_certfile", "the path of a PEM file", _file),
+    Variable("LOANROUTER_KAFKA_SSL_KEYFILE", "kafka_ssl_keyfile", "the path of a PEM file", _file),
+    Variable("LOANROUTER_KAFKA_SSL_PASSWORD", "kafka_ssl_password", "the password of the key file", str),
+)
