@@ -134,7 +134,11 @@ def _brokers(text: str) -> str:
 
 
 def _redis_url(text: str) -> str:
-    url = urlsplit(text)
+    try:
+        url = urlsplit(text)
+        url.port  # noqa: B018  # raises for a port that is none
+    except ValueError:  # its message may hold the password
+        raise ValueError("it is not a URL") from None
     if url.scheme not in ("redis", "rediss", "unix"):
         raise ValueError("it does not begin with one of these")
     if url.password is not None or "password" in parse_qs(url.query):
