@@ -48,6 +48,18 @@ class CreditApplication(msgspec.Struct, frozen=True):
     occurred_at: str
 
 
+class FunderOutcome(msgspec.Struct, frozen=True):
+    """An outcome re-keyed by funder, for the agent that keeps pass rates (internal topic `funder-outcomes`).
+
+    `occurred_at` is the stream time (ms) at which the outcome was folded into the borrower's record.
+    """
+
+    funder_id: str
+    risk_grade: str
+    status: Literal["disbursed", "declined", "cancelled", "timed_out", "failed"]
+    occurred_at: int
+
+
 class FunderState(msgspec.Struct, frozen=True):
     """Where a funder stands on the response ladder, and its pass rates (`funder-states`)."""
 

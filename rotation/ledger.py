@@ -1,0 +1,76 @@
+"""Views of a borrower's record that the rules ask for, and what may be forgotten of it."""
+
+from collections.abc import Iterable
+
+from rotation.clock import DAY, shanghai_minute
+from rotation.rules import Ask
+from rotation.state import COUNTED, Borrower, Drawdown, Grant, LedgerEntry
+
+#: A terminal drawdown is remembered this long, so that a repeated request gets its decision again (contract: 30).
+REMEMBER_DRAWDOWN = 31 * DAY
+#: A ledger entry that owes nothing is forgotten when it is older than this and not among the last `KEEP_ENTRIES`.
+FORGET_ENTRY = 400 * DAY
+KEEP_ENTRIES = 64
+
+
+def live_grants(borrower: Borrower, now: int) -> dict[str, Grant]:
+    """Approved grants that expire after `now`, whatever their free limit."""
+    return {
+        funder_id: grant
+        for funder_id, grant in borrower.grants.items()
+        if grant.status == "approved" and grant.expires_at > now
+    }
+
+
+def ask_of(customer_id: str, borrower: Borrower, drawdown: Drawdown, now: int) -> Ask:
+    """Gather what the rules look at for the drawdown's present attempt at `now`."""
+    expire_reservations(borrower, now)
+    owed: dict[str, int] = {}
+    for entry in borrower.ledger:
+        if outstanding := entry.outstanding:
+            owed[entry.funder_id] = owed.get(entry.funder_id, 0) + outstanding
+    return Ask(
+        customer_id=customer_id,
+        drawdown_id=drawdown.drawdown_id,
+        attempt=drawdown.attempt,
+        amount=drawdown.amount,
+        term_months=drawdown.term_months,
+        region=drawdown.region,
+        risk_grade=drawdown.risk_grade,
+        age=drawdown.age,
+        now=now,
+        minute=shanghai_minute(now),
+        grants=live_grants(borrower, now),
+        owed=owed,
+        ledger=tuple((entry.funder_id, entry.decided_at) for entry in borrower.ledger if entry.status in COUNTED),
+        seen=borrower.seen,
+        tried=frozenset(e.funder_id for e in borrower.ledger if e.drawdown_id == drawdown.drawdown_id),
+        excluded_by_request=frozenset(drawdown.exclude_funders),
+    )
+
+
+def expire_reservations(borrower: Borrower, now: int) -> None:
+    """Reservations due by `now` without an outcome are no loans any more; they stay as exposure."""
+    for entry in borrower.ledger:
+        if entry.status == "pending" and entry.due <= now:
+            entry.status = "expired"
+
+
+def entry_of(ledger: Iterable[LedgerEntry], drawdown_id: str, attempt: int) -> LedgerEntry | None:
+    """The ledger entry of one attempt."""
+    return next((e for e in ledger if e.drawdown_id == drawdown_id and e.attempt == attempt), None)
+
+
+def forget(borrower: Borrower, now: int) -> None:
+    """Drop what nothing can ask for again: the record stays small however long a borrower stays."""
+    old = [
+        drawdown_id
+        for drawdown_id, drawdown in borrower.drawdowns.items()
+        if drawdown.status != "held" and drawdown.decided_at + REMEMBER_DRAWDOWN < now
+    ]
+    for drawdown_id in old:
+        del borrower.drawdowns[drawdown_id]
+    if len(borrower.ledger) > KEEP_ENTRIES:
+        earlier, recent = borrower.ledger[:-KEEP_ENTRIES], borrower.ledger[-KEEP_ENTRIES:]
+        kept = [e for e in earlier if e.outstanding or e.decided_at + FORGET_ENTRY > now]
+        borrower.ledger = kept + recent

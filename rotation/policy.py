@@ -1,0 +1,127 @@
+"""A configuration revision and the funders' states, compiled for quick decisions.
+
+Built once for each pair of (revision, funder states); a decision names both, so that replay can build it again.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+
+import msgspec
+
+from config.rotation import Funder, Revision
+from rotation.clock import next_minute_of_day, shanghai_minute
+from rotation.events import millis
+from rotation.outputs import FunderState
+from rotation.reservations import FunderLimits
+
+
+class FunderPolicy(msgspec.Struct, frozen=True):
+    """One funder as the rules see it. Amounts in fen, ages in years, hours in minutes of the Shanghai day."""
+
+    funder_id: str
+    regions: frozenset[str] | None
+    grades: frozenset[str]
+    age: tuple[int, int]
+    amount: tuple[int, int]
+    terms: frozenset[int]
+    opens: int
+    closes: int
+    paused: bool
+
+    def is_open(self, minute: int) -> bool:
+        """Whether the funder takes drawdowns in this minute of the Shanghai day; hours may cross midnight."""
+        if self.opens < self.closes:
+            return self.opens <= minute < self.closes
+        return minute >= self.opens or minute < self.closes
+
+
+class Policy:
+    """Everything that a decision takes from configuration and funder states."""
+
+    def __init__(self, revision: Revision, states: Mapping[str, FunderState], states_version: int) -> None:
+        config = revision.config
+        self.revision = revision
+        self.config = config
+        self.states_version = states_version
+        self.funders = tuple(_compile(funder, states.get(funder.id)) for funder in config.funders)
+        self.funder_ids = tuple(funder.funder_id for funder in self.funders)
+        self.relax_order: tuple[str, ...] = tuple(config.rotation.relax_order)
+        self._states = states
+        self._weights: dict[str, dict[str, float]] = {}
+        self._wakes = sorted({0, *(funder.opens for funder in self.funders)})
+
+    def weights(self, risk_grade: str) -> dict[str, float]:
+        """Each configured funder's weight for a grade, exploration mixed in; they sum to 1.
+
+        (1−ε)·w/Σw + ε/n with w = configured weight x ladder multiplier x pass rate^exponent.
+        """
+        known = self._weights.get(risk_grade)
+        if known is None:
+            known = self._weights[risk_grade] = self._mix(risk_grade)
+        return known
+
+    def _mix(self, risk_grade: str) -> dict[str, float]:
+        selection = self.config.selection
+        raw: dict[str, float] = {}
+        for funder in self.config.funders:
+            state = self._states.get(funder.id)
+            multiplier = 1.0 if state is None else state.traffic_multiplier
+            rate = funder.pass_rate_prior.rate if state is None else _pass_rate(state, funder, risk_grade)
+            raw[funder.id] = funder.weight * multiplier * rate**selection.pass_rate_exponent
+        total = math.fsum(raw.values())
+        explored = selection.exploration / len(raw)
+        exploited = (1 - selection.exploration) / total if total > 0 else 0.0
+        return {funder_id: exploited * weight + explored for funder_id, weight in raw.items()}
+
+    def next_wake(self, now: int, expires_at: int) -> int:
+        """When a drawdown held at `now` falls due without an event: opening time, new Shanghai day, or expiry."""
+        minute = shanghai_minute(now)
+        following = next((wake for wake in self._wakes if wake > minute), self._wakes[0])
+        return min(expires_at, next_minute_of_day(now, following))
+
+    @cached_property
+    def limits(self) -> dict[str, FunderLimits]:
+        """What the reservation book needs of each funder."""
+        return {funder.id: _limits(funder) for funder in self.config.funders}
+
+
+def _pass_rate(state: FunderState, funder: Funder, risk_grade: str) -> float:
+    return state.pass_rates.get(risk_grade, funder.pass_rate_prior.rate)
+
+
+def _compile(funder: Funder, state: FunderState | None) -> FunderPolicy:
+    opens, closes = (_minute(part) for part in funder.open.split("-"))
+    stopped = state is not None and (state.state == "paused" or state.traffic_multiplier <= 0)
+    return FunderPolicy(
+        funder_id=funder.id,
+        regions=None if funder.regions == "all" else frozenset(funder.regions),
+        grades=frozenset(funder.grades),
+        age=funder.age,
+        amount=funder.amount,
+        terms=frozenset(funder.terms),
+        opens=opens,
+        closes=closes,
+        paused=funder.status == "paused" or stopped,
+    )
+
+
+def _minute(text: str) -> int:
+    hours, minutes = text.split(":")
+    return int(hours) * 60 + int(minutes)
+
+
+def _limits(funder: Funder) -> FunderLimits:
+    quota, guarantee = funder.quota, funder.guarantee
+    if guarantee is None or not guarantee.enhanced:
+        return FunderLimits(daily_amount=quota.daily_amount, daily_count=quota.daily_count)
+    return FunderLimits(
+        daily_amount=quota.daily_amount,
+        daily_count=quota.daily_count,
+        enhanced=True,
+        balance=guarantee.balance,
+        guaranteed=guarantee.guaranteed,
+        cap=guarantee.cap,
+        guarantee_since=millis(datetime.fromisoformat(guarantee.as_of)),
+    )

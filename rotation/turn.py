@@ -1,0 +1,331 @@
+"""A borrower's turn: what one event, or time itself, makes of a borrower's record, and what is said about it.
+
+This is the whole life of a drawdown: requested, held, woken, routed, answered, tried again, expired, repaid.
+A turn changes the borrower's record in place, and gathers what has to be done elsewhere: operations for the
+reservation book, and what to say (decisions, advice, outcomes for the funders' agent).
+"""
+
+from hashlib import blake2b
+
+import msgspec
+
+from rotation.advice import advise
+from rotation.clock import rfc3339, shanghai_day
+from rotation.decide import Steps, Verdict, decide, hard_exclusions, nobody, reservation_id
+from rotation.events import BorrowerEvent, CreditGrant, DrawdownOutcome, DrawdownRequest, Repayment, millis
+from rotation.ledger import ask_of, entry_of, expire_reservations, forget
+from rotation.outputs import Candidate, CreditApplication, Decision, DecisionStatus, FunderOutcome, encode
+from rotation.policy import Policy
+from rotation.reservations import Commit, Operation, Release, Repay
+from rotation.state import Borrower, Drawdown, Grant, LedgerEntry
+
+#: Outcomes after which the next funder may be asked.
+_TRY_NEXT = frozenset({"declined", "timed_out", "failed"})
+#: Outcomes that a later `disbursed` corrects: the platform gave up, but the money moved.
+_GAVE_UP = frozenset({"timed_out", "failed"})
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """The event cannot be used, given what is known of the borrower. `reason` as in the contract, section 5."""
+
+    reason: str
+    detail: str
+
+
+class Said(msgspec.Struct, frozen=True):
+    """A decision as it leaves: its bytes, and the stream time at which it was made or repeated (ms).
+
+    `by_time` tells that no event caused it: it fell due, or the configuration or a funder's state changed. Then
+    `trace` holds the trace headers of the drawdown's request.
+    """
+
+    drawdown_id: str
+    value: bytes
+    now: int
+    by_time: bool = False
+    trace: list[tuple[str, bytes]] = []
+
+
+class Turn:
+    """One borrower at work under one policy. Use for any number of events in order."""
+
+    def __init__(self, customer_id: str, borrower: Borrower, policy: Policy) -> None:
+        self.customer_id = customer_id
+        self.borrower = borrower
+        self.policy = policy
+        self.operations: list[Operation] = []
+        self.decisions: list[Said] = []
+        self.applications: list[CreditApplication] = []
+        self.outcomes: list[FunderOutcome] = []
+        self._by_time = False
+
+    def handle(
+        self, event: BorrowerEvent, now: int, trace: list[tuple[str, bytes]], *, quiet: bool = False
+    ) -> Steps[Refusal | None]:
+        """Fold one event in at stream time `now`; what fell due before it happens first.
+
+        `trace` are the event's trace headers. `quiet` leaves held drawdowns alone: replay knows from the log
+        that nothing was said then.
+        """
+        if not quiet:
+            yield from self.wake(now)
+        if isinstance(event, DrawdownRequest):
+            refusal = yield from self._request(event, now, trace)
+        else:
+            refusal = self._fold(event, now)
+            if refusal is None and not quiet:
+                yield from self._retry(now)
+            if refusal is None and isinstance(event, DrawdownOutcome):
+                yield from self._try_next(event, now)
+        if refusal is None:
+            advice = advise(self.customer_id, self.borrower, self.policy, now)
+            if advice is not None:
+                self.applications.append(advice)
+            forget(self.borrower, now)
+        return refusal
+
+    def wake(self, now: int) -> Steps[None]:
+        """Let happen what falls due by `now` without an event, each at its own time."""
+        self._by_time = True
+        while (due := self.borrower.wake_at) is not None and due <= now:
+            for drawdown in [d for d in self._held() if d.wake_at == due]:
+                yield from self._revisit(drawdown, due)
+        self._by_time = False
+
+    def reconsider(self, now: int) -> Steps[None]:
+        """Configuration or funder states changed: try every held drawdown again, oldest first."""
+        yield from self.wake(now)
+        self._by_time = True
+        yield from self._retry(now)
+        self._by_time = False
+
+    def revisit(self, drawdown_id: str, at: int) -> Steps[None]:
+        """Look at one held drawdown again at `at`, as replay knows that the worker did."""
+        self._by_time = True
+        for drawdown in self._held():
+            if drawdown.drawdown_id == drawdown_id:
+                yield from self._revisit(drawdown, at)
+        self._by_time = False
+
+    def _retry(self, now: int) -> Steps[None]:
+        for drawdown in self._held():
+            yield from self._revisit(drawdown, now)
+
+    def _revisit(self, drawdown: Drawdown, at: int) -> Steps[None]:
+        if at >= drawdown.expires_at:
+            self._reject(drawdown, drawdown.expires_at, "expired")
+        else:
+            drawdown.wake_at = self.policy.next_wake(at, drawdown.expires_at)
+            yield from self._attempt(drawdown, at)
+
+    def _held(self) -> list[Drawdown]:
+        return [drawdown for drawdown in self.borrower.drawdowns.values() if drawdown.status == "held"]
+
+    def _request(self, event: DrawdownRequest, now: int, trace: list[tuple[str, bytes]]) -> Steps[Refusal | None]:
+        fingerprint = _fingerprint(event)
+        known = self.borrower.drawdowns.get(event.drawdown_id)
+        if known is not None:
+            if known.fingerprint != fingerprint:
+                return Refusal("conflicting_duplicate", "drawdown_id: known with other content; the first stands")
+            self.decisions.append(Said(known.drawdown_id, known.decision, now))
+            return None
+        holding = self.policy.config.holding.seconds * 1000
+        drawdown = Drawdown(
+            drawdown_id=event.drawdown_id,
+            fingerprint=fingerprint,
+            amount=event.amount,
+            term_months=event.term_months,
+            region=event.region,
+            risk_grade=event.risk_grade,
+            age=event.age,
+            expires_at=millis(event.occurred_at) + holding if event.expires_at is None else millis(event.expires_at),
+            exclude_funders=event.exclude_funders or [],
+            trace=trace,
+        )
+        borrower = self.borrower
+        borrower.drawdowns[event.drawdown_id] = drawdown
+        borrower.region, borrower.risk_grade, borrower.age = event.region, event.risk_grade, event.age
+        if drawdown.expires_at <= now:
+            self._reject(drawdown, now, "request_expired")
+        else:
+            yield from self._attempt(drawdown, now)
+        return None
+
+    def _attempt(self, drawdown: Drawdown, now: int) -> Steps[None]:
+        """Route the drawdown's present attempt, or hold it (once)."""
+        verdict = yield from decide(self.policy, ask_of(self.customer_id, self.borrower, drawdown, now))
+        if verdict.funder_id is not None:
+            self._route(drawdown, verdict, verdict.funder_id, now)
+        elif drawdown.status != "held":
+            drawdown.wake_at = self.policy.next_wake(now, drawdown.expires_at)
+            self._decide(drawdown, "held", now, [_shared_code(self.policy, verdict)], verdict)
+
+    def _route(self, drawdown: Drawdown, verdict: Verdict, funder_id: str, now: int) -> None:
+        self.borrower.ledger.append(
+            LedgerEntry(
+                drawdown_id=drawdown.drawdown_id,
+                attempt=drawdown.attempt,
+                funder_id=funder_id,
+                decided_at=now,
+                due=now + self.policy.config.reservation.ttl_seconds * 1000,
+                amount=drawdown.amount,
+                risk_grade=drawdown.risk_grade,
+            )
+        )
+        self._saw(funder_id, now)
+        reasons = ["only_candidate" if len(verdict.candidates) == 1 else "ranked_first"]
+        if verdict.relaxed:
+            reasons.append("relaxed")
+        self._decide(drawdown, "routed", now, reasons, verdict)
+
+    def _reject(self, drawdown: Drawdown, now: int, reason: str) -> None:
+        hard = hard_exclusions(self.policy, ask_of(self.customer_id, self.borrower, drawdown, now))
+        self._decide(drawdown, "rejected", now, [reason], nobody(self.policy, hard))
+
+    def _decide(
+        self, drawdown: Drawdown, status: DecisionStatus, now: int, reasons: list[str], verdict: Verdict
+    ) -> None:
+        decision_id = f"{drawdown.drawdown_id}:{drawdown.attempt}"
+        decision = Decision(
+            decision_id=f"{decision_id}:held" if status == "held" else decision_id,
+            drawdown_id=drawdown.drawdown_id,
+            customer_id=self.customer_id,
+            attempt=drawdown.attempt,
+            status=status,
+            funder_id=verdict.funder_id,
+            decided_at=rfc3339(now),
+            expires_at=rfc3339(drawdown.expires_at),
+            reasons=reasons,
+            relaxed=verdict.relaxed,
+            candidates=[Candidate(funder_id, propensity) for funder_id, propensity in verdict.candidates],
+            excluded=verdict.excluded,
+            config_revision=self.policy.revision.id,
+            config_sha256=self.policy.revision.sha256,
+            funder_states_version=self.policy.states_version,
+        )
+        drawdown.status = status
+        drawdown.decided_at = now
+        drawdown.decision = encode(decision)
+        trace = drawdown.trace if self._by_time else []
+        self.decisions.append(Said(drawdown.drawdown_id, drawdown.decision, now, self._by_time, trace))
+
+    def _fold(self, event: CreditGrant | DrawdownOutcome | Repayment, now: int) -> Refusal | None:
+        match event:
+            case CreditGrant():
+                self._grant(event)
+                return None
+            case DrawdownOutcome():
+                return self._outcome(event, now)
+            case Repayment():
+                return self._repayment(event)
+
+    def _grant(self, event: CreditGrant) -> None:
+        occurred_at = millis(event.occurred_at)
+        known = self.borrower.grants.get(event.funder_id)
+        event_ids = [event.event_id]
+        if known is not None:
+            if occurred_at < known.occurred_at:
+                return
+            if occurred_at == known.occurred_at:
+                if event.event_id in known.event_ids:
+                    return
+                event_ids = [*known.event_ids[-15:], event.event_id]
+        self.borrower.grants[event.funder_id] = Grant(
+            status=event.status,
+            credit_limit=event.credit_limit or 0,
+            apr_bp=event.apr_bp or 0,
+            expires_at=0 if event.expires_at is None else millis(event.expires_at),
+            occurred_at=occurred_at,
+            event_ids=event_ids,
+        )
+        self._saw(event.funder_id, occurred_at)
+        self.borrower.advised.pop(event.funder_id, None)
+        self.borrower.region = event.region or self.borrower.region
+        self.borrower.risk_grade = event.risk_grade or self.borrower.risk_grade
+
+    def _outcome(self, event: DrawdownOutcome, now: int) -> Refusal | None:
+        expire_reservations(self.borrower, now)
+        entry = entry_of(self.borrower.ledger, event.drawdown_id, event.attempt)
+        if entry is None or entry.funder_id != event.funder_id:
+            return Refusal("unknown_drawdown", "drawdown_id, attempt: never routed to this funder")
+        if entry.status == event.status:
+            return None
+        answered = entry.status not in ("pending", "expired")
+        if answered and not (event.status == "disbursed" and entry.status in _GAVE_UP):
+            return Refusal("conflicting_duplicate", f"status: the attempt's outcome is already {entry.status}")
+        entry.status = event.status
+        self.outcomes.append(
+            FunderOutcome(
+                funder_id=entry.funder_id,
+                risk_grade=entry.risk_grade,
+                status=event.status,
+                occurred_at=now,
+            )
+        )
+        key = reservation_id(self.customer_id, entry.drawdown_id, entry.attempt)
+        if event.status != "disbursed":
+            self.operations.append(Release(key, entry.funder_id))
+            return None
+        entry.amount = event.amount or entry.amount
+        self.operations.append(
+            Commit(key, entry.funder_id, entry.amount, entry.decided_at, shanghai_day(entry.decided_at))
+        )
+        if entry.owed_at_most is not None:
+            self.operations.append(Repay(key, entry.funder_id, entry.outstanding))
+        drawdown = self.borrower.drawdowns.get(event.drawdown_id)
+        if drawdown is not None and drawdown.status == "held":
+            self._reject(drawdown, now, "already_disbursed")
+        return None
+
+    def _try_next(self, event: DrawdownOutcome, now: int) -> Steps[None]:
+        drawdown = self.borrower.drawdowns.get(event.drawdown_id)
+        if (
+            event.status in _TRY_NEXT
+            and drawdown is not None
+            and drawdown.status == "routed"
+            and drawdown.attempt == event.attempt
+            and drawdown.attempt < self.policy.config.attempts.max
+            and drawdown.expires_at > now
+        ):
+            drawdown.attempt += 1
+            yield from self._attempt(drawdown, now)
+
+    def _repayment(self, event: Repayment) -> Refusal | None:
+        entry = next(
+            (e for e in self.borrower.ledger if e.drawdown_id == event.drawdown_id and e.funder_id == event.funder_id),
+            None,
+        )
+        if entry is None:
+            return Refusal("unknown_drawdown", "drawdown_id: never routed to this funder")
+        # Outstanding principal only falls, so the lowest told is the latest, in whatever order events arrive.
+        if entry.owed_at_most is None or event.outstanding < entry.owed_at_most:
+            entry.owed_at_most = event.outstanding
+            if entry.status == "disbursed":
+                key = reservation_id(self.customer_id, entry.drawdown_id, entry.attempt)
+                self.operations.append(Repay(key, entry.funder_id, entry.outstanding))
+        return None
+
+    def _saw(self, funder_id: str, at: int) -> None:
+        self.borrower.seen[funder_id] = max(at, self.borrower.seen.get(funder_id, at))
+
+
+def _shared_code(policy: Policy, verdict: Verdict) -> str:
+    """The code on which all exclusions agree, if there is one."""
+    codes = {code for codes in verdict.excluded.values() for code in codes}
+    everybody = len(verdict.excluded) == len(policy.funder_ids)
+    return codes.pop() if everybody and len(codes) == 1 else "no_candidate"
+
+
+def _fingerprint(event: DrawdownRequest) -> bytes:
+    """Digest of a request's content: all its fields but `event_id` and `occurred_at`."""
+    content = (
+        event.amount,
+        event.term_months,
+        event.region,
+        event.risk_grade,
+        event.age,
+        None if event.expires_at is None else millis(event.expires_at),
+        event.exclude_funders,
+        event.canary,
+    )
+    return blake2b(msgspec.msgpack.encode(content), digest_size=8).digest()
