@@ -4,6 +4,8 @@ Brokers create a topic that a client merely asks about, with partitions of their
 here before anything else touches them, and existing ones are read only from the list of all.
 """
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from config.settings import Settings
 FOREVER = "-1"
 ANY_TIME = str(2**63 - 1)
 DEAD_LETTER_BYTES = 2 * 1024 * 1024
+_BROKERS_FOLLOW_SECONDS = 15
 _SET_ON_TOPIC = 1
 """The source of a configuration entry that was set on the topic itself, not inherited from the broker."""
 
@@ -106,17 +109,18 @@ def app_id(settings: Settings) -> str:
 
 
 async def create_topics(settings: Settings) -> list[TopicResult]:
-    """Create the topics that are missing and set what is required on those that exist; may be repeated.
+    """Create the topics that are missing, set what is required on those that exist, and wait until the broker shows it.
 
-    Raises `TopicsError`, before anything is changed, when an existing topic has the wrong number of partitions, and
-    later when the broker refuses; `aiokafka.errors.KafkaError` when no broker answers.
+    May be repeated. Raises `TopicsError`, before anything is changed, when an existing topic has the wrong number of
+    partitions, and later when the broker refuses; `aiokafka.errors.KafkaError` when no broker answers.
     """
     async with _admin(settings) as admin:
         existing = await _partition_counts(admin)
         if wrong := _wrong_partitions(settings, existing):
             raise TopicsError("; ".join(wrong))
         created = await _create(admin, settings, [t for t in TOPICS if topic_name(settings, t.name) not in existing])
-        altered = await _alter(admin, settings, [t for t in TOPICS if topic_name(settings, t.name) not in created])
+        altered = await _alter(admin, settings, [t for t in TOPICS if topic_name(settings, t.name) in existing])
+        await _wait_until_set(admin, settings)
     results = []
     for topic in TOPICS:
         name = topic_name(settings, topic.name)
@@ -128,24 +132,36 @@ async def create_topics(settings: Settings) -> list[TopicResult]:
 
 
 async def check_topics(settings: Settings) -> list[str]:
-    """What keeps a worker from starting on this broker, in words; empty when all is well."""
+    """What keeps a worker from starting on this broker, in words; empty when all is well.
+
+    `create_topics` puts right all but the wrong number of partitions. Raises as `create_topics` does.
+    """
     async with _admin(settings) as admin:
-        existing = await _partition_counts(admin)
-        present = [topic for topic in TOPICS if topic_name(settings, topic.name) in existing]
-        actual = await _configs(admin, [topic_name(settings, topic.name) for topic in present])
-    problems = [
-        f"{topic_name(settings, topic.name)} does not exist: run `loanrouter topics create`"
-        for topic in TOPICS
-        if topic not in present
-    ]
+        return await _problems(admin, settings)
+
+
+async def _problems(admin: AIOKafkaAdminClient, settings: Settings) -> list[str]:
+    existing = await _partition_counts(admin)
+    present = [topic for topic in TOPICS if topic_name(settings, topic.name) in existing]
+    actual = await _configs(admin, [topic_name(settings, topic.name) for topic in present])
+    problems = [f"{topic_name(settings, topic.name)} does not exist" for topic in TOPICS if topic not in present]
     problems += _wrong_partitions(settings, existing)
     for topic in present:
         name = topic_name(settings, topic.name)
         for key, wanted in topic.required_config(settings).items():
-            value = actual[name].get(key, _Entry("not set", False)).value
+            value = actual[name][key].value if key in actual[name] else "not set"
             if value != wanted:
-                problems.append(f"{name} has {key} = {value}, must be {wanted}: run `loanrouter topics create`")
+                problems.append(f"{name} has {key} {value}, must have {wanted}")
     return problems
+
+
+async def _wait_until_set(admin: AIOKafkaAdminClient, settings: Settings) -> None:
+    # Kafka answers when its controller has decided; the brokers follow a moment later.
+    deadline = time.monotonic() + _BROKERS_FOLLOW_SECONDS
+    while problems := await _problems(admin, settings):
+        if time.monotonic() > deadline:
+            raise TopicsError("; ".join(problems))
+        await asyncio.sleep(0.1)
 
 
 class _Entry(NamedTuple):
@@ -217,7 +233,7 @@ async def _alter(admin: AIOKafkaAdminClient, settings: Settings, topics: list[To
     resources = []
     for topic in topics:
         name, required = topic_name(settings, topic.name), topic.required_config(settings)
-        if any(actual[name].get(key, _Entry("", False)).value != value for key, value in required.items()):
+        if any(key not in actual[name] or actual[name][key].value != value for key, value in required.items()):
             # The request replaces all that is set on the topic, so what others have set goes along.
             kept = {key: entry.value for key, entry in actual[name].items() if entry.set_on_topic}
             resources.append(ConfigResource(ConfigResourceType.TOPIC, name, kept | required))
