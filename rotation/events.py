@@ -1,7 +1,8 @@
 """Input events as the contract defines them: the one place where their fields, types and bounds live.
 
 The JSON Schemas and the AsyncAPI document are generated from these types. Money is integer fen, rates are
-integer basis points, times are aware datetimes (use `millis`). Unknown fields are accepted and ignored.
+integer basis points, times are aware datetimes (use `millis`). Unknown fields are accepted and ignored. A type
+raises `msgspec.ValidationError` for what it cannot be, with a message that names the field and never its value.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -12,15 +13,21 @@ import msgspec
 #: Largest money value: the largest integer that every JSON reader and Redis' Lua hold exactly.
 MAX_MONEY = 2**53 - 1
 
-Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}$", min_length=1, max_length=64)]
+# Python's `$` also matches before a last newline, JSON Schema's does not and knows no `\Z`: hence two patterns.
+_ID = r"^[A-Za-z0-9._:-]{1,64}"
+_REGION = r"^[0-9]{6}"
+Id = Annotated[str, msgspec.Meta(pattern=rf"{_ID}\Z", extra_json_schema={"pattern": f"{_ID}$"})]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 PositiveMoney = Annotated[int, msgspec.Meta(gt=0, le=MAX_MONEY)]
 Money = Annotated[int, msgspec.Meta(ge=0, le=MAX_MONEY)]
-Region = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}$")]
+Region = Annotated[str, msgspec.Meta(pattern=rf"{_REGION}\Z", extra_json_schema={"pattern": f"{_REGION}$"})]
 RiskGrade = Literal["A", "B", "C", "D", "E"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+#: Later times have no RFC 3339 form in UTC; what occurs leaves a year for the periods that are added to it.
+_LAST_TIME = datetime.max.replace(tzinfo=UTC)
+_LAST_OCCURRENCE = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def millis(at: datetime) -> int:
@@ -28,11 +35,19 @@ def millis(at: datetime) -> int:
     return (at - _EPOCH) // _MILLISECOND
 
 
-class CreditGrant(msgspec.Struct, frozen=True):
-    """A funder's answer to a credit application."""
+class Event(msgspec.Struct, frozen=True):
+    """What every input has: its own id, and the time at which it happened at the publisher."""
 
     event_id: Id
     occurred_at: Time
+
+    def __post_init__(self) -> None:
+        _require_time("occurred_at", self.occurred_at, _LAST_OCCURRENCE)
+
+
+class CreditGrant(Event, frozen=True):
+    """A funder's answer to a credit application."""
+
     customer_id: Id
     funder_id: Id
     status: Literal["approved", "declined", "revoked", "expired"]
@@ -43,15 +58,15 @@ class CreditGrant(msgspec.Struct, frozen=True):
     risk_grade: RiskGrade | None = None
 
     def __post_init__(self) -> None:
+        Event.__post_init__(self)
+        _require_time("expires_at", self.expires_at, _LAST_TIME)
         if self.status == "approved":
             _require(self, "status is approved", "credit_limit", "apr_bp", "expires_at")
 
 
-class DrawdownRequest(msgspec.Struct, frozen=True):
+class DrawdownRequest(Event, frozen=True):
     """A borrower wants money: route it."""
 
-    event_id: Id
-    occurred_at: Time
     drawdown_id: Id
     customer_id: Id
     amount: PositiveMoney
@@ -63,12 +78,14 @@ class DrawdownRequest(msgspec.Struct, frozen=True):
     exclude_funders: list[Id] | None = None
     canary: bool | None = None
 
+    def __post_init__(self) -> None:
+        Event.__post_init__(self)
+        _require_time("expires_at", self.expires_at, _LAST_TIME)
 
-class DrawdownOutcome(msgspec.Struct, frozen=True):
+
+class DrawdownOutcome(Event, frozen=True):
     """What became of a routed drawdown."""
 
-    event_id: Id
-    occurred_at: Time
     drawdown_id: Id
     customer_id: Id
     funder_id: Id
@@ -78,15 +95,14 @@ class DrawdownOutcome(msgspec.Struct, frozen=True):
     amount: PositiveMoney | None = None
 
     def __post_init__(self) -> None:
+        Event.__post_init__(self)
         if self.status == "disbursed":
             _require(self, "status is disbursed", "amount")
 
 
-class Repayment(msgspec.Struct, frozen=True):
+class Repayment(Event, frozen=True):
     """An instalment, a settlement or an overdue notice of a loan."""
 
-    event_id: Id
-    occurred_at: Time
     drawdown_id: Id
     customer_id: Id
     funder_id: Id
@@ -96,11 +112,9 @@ class Repayment(msgspec.Struct, frozen=True):
     days_past_due: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
-class CaptureSignal(msgspec.Struct, frozen=True):
+class CaptureSignal(Event, frozen=True):
     """Direct evidence of capture."""
 
-    event_id: Id
-    occurred_at: Time
     funder_id: Id
     kind: Literal["canary_contacted", "borrower_report", "bureau_inquiry"]
     customer_id: Id | None = None
@@ -110,8 +124,12 @@ class CaptureSignal(msgspec.Struct, frozen=True):
 BorrowerEvent = CreditGrant | DrawdownRequest | DrawdownOutcome | Repayment
 
 
-def _require(event: msgspec.Struct, why: str, *fields: str) -> None:
-    """Refuse an event that lacks a field which its own status makes required."""
+def _require(event: Event, why: str, *fields: str) -> None:
     for field in fields:
         if getattr(event, field) is None:
             raise ValueError(f"Object missing required field `{field}` ({why})")
+
+
+def _require_time(field: str, at: datetime | None, last: datetime) -> None:
+    if at is not None and not _EPOCH <= at <= last:
+        raise ValueError(f"Expected a time from {_EPOCH:%Y} to {last:%Y} - at `$.{field}`")
