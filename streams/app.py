@@ -1,0 +1,136 @@
+"""The Faust application: batched agents, tables by partition, quick start, and a crash that is one.
+
+Built on overrides of faust-streaming 0.15.3 and aiokafka 0.14.0 internals (`streams.consumer`, `producer`, `recovery`,
+`lease`, `table`); other versions are refused when an app is made.
+"""
+
+import importlib.metadata
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import faust
+from faust.transport.drivers.aiokafka import Transport
+from faust.types import AgentT, ConsumerT, ProducerT
+from mode import CrashingSupervisor
+
+from config.settings import Settings
+from streams.agent import AgentBody, BatchAgent
+from streams.consumer import BatchConsumer
+from streams.producer import BATCH_BYTES, BatchProducer
+from streams.readiness import Readiness
+from streams.recovery import QuickTableManager
+from streams.table import PartitionedTable
+
+PINNED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}
+FETCH_BYTES = 512 * 1024  # of one partition in one fetch: bounds a batch, and with it the work lost at a rebalance
+DAY_SECONDS = 86_400.0
+
+
+class BatchTransport(Transport):
+    """The aiokafka transport with our consumer and producer."""
+
+    Consumer = BatchConsumer
+    Producer = BatchProducer
+
+
+class LoanrouterApp(faust.App):
+    """A Faust application whose agents read batches. Make it with `create_app`."""
+
+    consumer: BatchConsumer
+    producer: BatchProducer
+
+    def __init__(self, settings: Settings, *, idempotent: bool = True) -> None:
+        check_versions()
+        self.settings = settings
+        self.idempotent = idempotent
+        self.batch_agents: dict[str, BatchAgent] = {}
+        self.readiness = Readiness(self)
+        session = float(settings.session_timeout_seconds)
+        super().__init__(
+            f"{settings.topic_prefix}loanrouter",
+            broker=[f"aiokafka://{host}" for host in settings.kafka.split(",")],
+            datadir=str(settings.data),
+            Table=PartitionedTable,
+            TableManager=QuickTableManager,
+            agent_supervisor=CrashingSupervisor,
+            broker_session_timeout=session,
+            broker_heartbeat_interval=min(3.0, session / 4),
+            broker_rebalance_timeout=max(session, 10.0),
+            broker_request_timeout=max(session, 40.0),
+            broker_max_poll_interval=DAY_SECONDS,  # Redis may be away for long; readiness tells, not the group
+            broker_commit_interval=1.0,
+            consumer_max_fetch_size=FETCH_BYTES,
+            consumer_auto_offset_reset="earliest",
+            producer_max_batch_size=BATCH_BYTES,
+            producer_acks=-1,
+            topic_partitions=settings.partitions,
+            topic_replication_factor=settings.replication,
+            topic_disable_leader=True,
+            web_host=settings.web_host,
+            web_bind=settings.web_host,
+            web_port=settings.web_port,
+            web_tables_enabled=False,
+            web_stats_enabled=False,
+            web_graph_enabled=False,
+            web_router_enabled=False,
+            web_metrics_enabled=False,
+        )
+        self.readiness.add_pages()
+
+    @property
+    def client_args(self) -> dict[str, Any]:
+        """How aiokafka clients connect and authenticate, without the addresses."""
+        args = self.settings.kafka_client_args()
+        del args["bootstrap_servers"]
+        return args
+
+    def batch_agent(self, name: str, *, topics: list[str], table: str) -> Callable[[AgentBody], AgentT[Any]]:
+        """Register `async def agent(batches)` as a Faust agent over `topics` (without prefix), with a table of its own.
+
+        The order of `topics` decides which of two records with equal timestamps comes first.
+        """
+        names = tuple(self.settings.topic_prefix + topic for topic in topics)
+        agent = BatchAgent(name, names, self.Table(table), grace=self.settings.session_timeout_seconds / 8)
+
+        def register(fun: AgentBody) -> AgentT[Any]:
+            self.batch_agents[name] = agent
+            channel = self.topic(*names, key_type=bytes, value_type=bytes, acks=False)
+            return self.agent(channel, name=name, concurrency=1)(agent.body(fun))
+
+        return register
+
+    def request_tick(self) -> None:
+        """Have each agent get one batch without records, with all its partitions, as soon as it is free."""
+        for agent in self.batch_agents.values():
+            agent.tick.set()
+
+    async def on_start(self) -> None:
+        """Call when the app starts; refuses to start without agents."""
+        if not self.batch_agents:
+            raise RuntimeError("the application has no agents: wrong module, or a worker that would only look alive")
+        await super().on_start()
+
+    async def _on_agent_error(self, agent: AgentT[Any], exc: BaseException) -> None:
+        await self.crash(exc)
+
+    def _new_transport(self) -> Transport:
+        return BatchTransport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> Transport:
+        return BatchTransport(self.conf.broker_producer, self)
+
+
+def create_app(settings: Settings, *, idempotent: bool = True) -> LoanrouterApp:
+    """An application without agents yet. `idempotent=False` only for a broker that cannot (the embedded one)."""
+    for name in ("faust", "aiokafka", "mode"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return LoanrouterApp(settings, idempotent=idempotent)
+
+
+def check_versions() -> None:
+    """Raise `RuntimeError` unless the libraries are those whose internals are overridden here."""
+    for package, pinned in PINNED.items():
+        found = importlib.metadata.version(package)
+        if found != pinned:
+            raise RuntimeError(f"{package} is {found}, but streams/ overrides internals of {pinned}")

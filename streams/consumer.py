@@ -1,0 +1,198 @@
+"""A Faust consumer that hands on whole fetched batches instead of single messages.
+
+Overrides of the aiokafka driver's `Consumer` (faust-streaming 0.15.3):
+- `_drain_messages`: one pump per batch agent fetches for its topics whenever the agent is free, and one pump passes
+  changelog records to the library's own path (recovery, standbys). The library's loop makes several asyncio tasks a
+  message, and sleeps a second whenever nothing is assigned.
+- acknowledgement (`_filter_tps_with_pending_acks`, `_new_offset`): one next offset per partition, not one entry per
+  message.
+- `wait_empty`: what revocation and shutdown wait for is the batches in work, for a bounded time; then it commits.
+- `perform_seek`: to whichever is further, the committed offset or the changelog's position.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Set
+from heapq import merge
+from operator import attrgetter
+from typing import Any
+
+from aiokafka.errors import ConsumerStoppedError
+from faust.transport.consumer import Fetcher
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from streams.agent import BatchAgent
+from streams.batches import Batch, PartitionBatch, Record
+from streams.commit import Committer
+from streams.lease import POLL_SECONDS, LeasedConsumerThread, LeaseListener
+
+RecordLists = Mapping[TP, list[Record]]
+_timestamp = attrgetter("timestamp")
+
+
+def in_timestamp_order(lists: Iterable[list[Record]]) -> list[Record]:
+    """Merge the record lists of one partition number, given in the order of topics.
+
+    Only the heads of the lists are compared, so one topic's records keep their offset order even when its
+    timestamps go back. Equal timestamps: in the order of topics.
+    """
+    present = [records for records in lists if records]
+    return present[0] if len(present) == 1 else list(merge(*present, key=_timestamp))
+
+
+class BatchConsumer(driver.Consumer):
+    """The consumer of the application."""
+
+    RebalanceListener = LeaseListener
+    _thread: LeasedConsumerThread
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.committed_offsets: dict[TP, int] = {}  # as they were when partitions were last assigned
+        self._next_offsets: dict[TP, int] = {}
+        self._resumed = asyncio.Event()
+
+    def _new_consumer_thread(self) -> LeasedConsumerThread:
+        return LeasedConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def lease(self) -> LeasedConsumerThread:
+        """Whether we may still write."""
+        return self._thread
+
+    def acknowledge(self, offsets: Mapping[TP, int]) -> None:
+        """Make these next offsets committable."""
+        self._next_offsets.update(offsets)
+
+    # -- fetching
+
+    async def _drain_messages(self, fetcher: Fetcher) -> None:
+        pumps = [asyncio.create_task(self._pump_changelogs())]
+        pumps += [asyncio.create_task(self._pump(agent)) for agent in self.app.batch_agents.values()]
+        stopped = asyncio.create_task(fetcher._stopped.wait())
+        try:
+            done, _ = await asyncio.wait([*pumps, stopped], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        except ConsumerStoppedError:
+            if not self.app.should_stop:
+                raise
+        finally:
+            for task in (*pumps, stopped):
+                task.cancel()
+            await asyncio.gather(*pumps, stopped, return_exceptions=True)
+
+    async def _pump_changelogs(self) -> None:
+        while True:
+            tps = {tp for tp in self._flowing() if self._is_changelog_tp(tp)}
+            if not tps:
+                await self._until_resumed()
+                continue
+            records = await self._thread.fetch(tps)
+            if records:
+                # As in the library: recovery starts again from what it has seen when flow is suspended in between.
+                await self.wait_first(self._pass_on(records), self.suspend_flow.wait())
+
+    async def _pass_on(self, records: RecordLists) -> None:
+        for tp, changes in records.items():
+            for change in changes:
+                await self.callback(self._to_message(TP(*tp), change))
+
+    async def _pump(self, agent: BatchAgent) -> None:
+        fetch: asyncio.Future[RecordLists] | None = None
+        while True:
+            await agent.free.wait()
+            generation = self.app.consumer_generation_id
+            tps = {tp for tp in self._flowing() if tp.topic in agent.topics}
+            if not tps:
+                fetch = None
+                await self._until_resumed()
+                continue
+            if agent.tick.is_set():
+                agent.tick.clear()
+                agent.hand_on(self._batch(agent, {tp: [] for tp in tps}, generation))
+                continue
+            fetch = fetch or asyncio.ensure_future(self._thread.fetch(tps))
+            tick = asyncio.ensure_future(agent.tick.wait())
+            try:
+                await asyncio.wait((fetch, tick), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                tick.cancel()
+            if not fetch.done():
+                continue
+            records, fetch = fetch.result(), None
+            # Recovery seeks again after every rebalance, so what a stale fetch brought is fetched again.
+            if records and self.flow_active and generation == self.app.consumer_generation_id:
+                agent.hand_on(self._batch(agent, {TP(*tp): found for tp, found in records.items()}, generation))
+
+    def _batch(self, agent: BatchAgent, records: RecordLists, generation: int) -> Batch:
+        by_partition: dict[int, dict[str, list[Record]]] = defaultdict(dict)
+        for tp, found in records.items():
+            by_partition[tp.partition][tp.topic] = found
+        partitions = []
+        next_offsets = {}
+        for partition, found in sorted(by_partition.items()):
+            state = agent.table.partition(partition)
+            ordered = in_timestamp_order(found.get(topic, []) for topic in agent.topics) if any(found.values()) else []
+            partitions.append(PartitionBatch(partition, agent.topics, ordered, state.data, state.position.memo))
+            if ordered:
+                next_offsets[partition] = {topic: last[-1].offset + 1 for topic, last in found.items()}
+        return Batch(partitions, generation, next_offsets, Committer(self.app, agent).commit, agent.release)
+
+    def _flowing(self) -> Set[TP]:
+        return self._get_active_partitions() if self.flow_active else frozenset()
+
+    async def _until_resumed(self) -> None:
+        self._resumed.clear()
+        try:
+            await asyncio.wait_for(self._resumed.wait(), POLL_SECONDS)
+        except TimeoutError:
+            pass
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Resume fetching from partitions."""
+        super().resume_partitions(tps)
+        self._resumed.set()
+
+    def resume_flow(self) -> None:
+        """Allow the pumps to fetch."""
+        super().resume_flow()
+        self._resumed.set()
+
+    # -- acknowledging
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return (tp for tp in self._next_offsets if topics is None or tp in topics or tp.topic in topics)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self._next_offsets.get(tp)
+
+    async def wait_empty(self) -> None:
+        """Wait, for a bounded time, for the batches in work to end; commit what they acknowledged."""
+        await asyncio.gather(*(agent.wind_down() for agent in self.app.batch_agents.values()))
+        await self.maybe_wait_for_commit_to_finish()  # it may not hold the latest offsets
+        await self.commit()
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Call when a rebalance begins: the library waits for `wait_empty` within, then nothing of ours is left."""
+        await super().on_partitions_revoked(revoked)
+        self._next_offsets.clear()
+
+    async def perform_seek(self) -> None:
+        """Seek every source partition to its committed offset or its changelog's position, whichever is further."""
+        sources = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
+        committed = self.committed_offsets = await self._thread.committed(sources)
+        self._committed_offset.update(committed)
+        positions = {tp: self._position(tp) for tp in sources}
+        targets = {tp: max(committed.get(tp, -1), positions[tp]) for tp in sources}
+        await self.seek_wait({tp: offset for tp, offset in targets.items() if offset >= 0})
+
+    def _position(self, tp: TP) -> int:
+        for agent in self.app.batch_agents.values():
+            if tp.topic in agent.topics:
+                return agent.table.partition(tp.partition).position.offsets.get(tp.topic, -1)
+        return -1
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Do nothing: the library's livelock detector reads per-message sensors that batches do not feed."""

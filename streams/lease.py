@@ -1,0 +1,86 @@
+"""Whether we may still write: the group's generation, a fresh heartbeat, the assignment.
+
+A worker that was stopped for longer than the session timeout has lost its partitions without knowing it. So before
+each write it must be in the same generation, have had a heartbeat answered within the session timeout, and still
+hold the partitions. What slips through is fenced by the epochs in the changelog (`streams.table`).
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from time import monotonic
+from typing import Any
+
+from aiokafka.structs import ConsumerRecord, TopicPartition
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, ConsumerRebalanceListener
+from faust.types import TP
+
+from streams.batches import Revoked
+
+POLL_SECONDS = 1.0
+RETRY_SECONDS = 0.02
+
+
+class LeaseListener(ConsumerRebalanceListener):
+    """Starts the lease: the broker's session timer begins anew when it answers the group join."""
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Call when partitions are assigned."""
+        self._thread.last_heartbeat = monotonic()
+        await super().on_partitions_assigned(assigned)
+
+
+class LeasedConsumerThread(AIOKafkaConsumerThread):
+    """The driver's consumer thread, which also remembers the last answered heartbeat.
+
+    Wraps `GroupCoordinator._do_heartbeat` (aiokafka 0.14.0), which keeps that time to itself.
+    """
+
+    last_heartbeat = float("-inf")
+
+    async def on_start(self) -> None:
+        """Call when the thread starts."""
+        await super().on_start()
+        coordinator = self._ensure_consumer()._coordinator
+        beat = coordinator._do_heartbeat
+
+        async def timed_beat() -> bool:
+            sent = monotonic()  # the broker's timer restarts later than this
+            answered: bool = await beat()
+            if answered:
+                self.last_heartbeat = sent
+            return answered
+
+        coordinator._do_heartbeat = timed_beat
+
+    async def confirm(self, generation: int, tps: Iterable[TP]) -> None:
+        """Return when `tps` are surely ours in this generation of the group; raise `Revoked` when they are not.
+
+        Waits while no heartbeat was answered within the session timeout: the next answer tells.
+        """
+        while self.generation == generation:
+            if monotonic() - self.last_heartbeat <= self.app.conf.broker_session_timeout:
+                if not self.assignment().issuperset(tps):
+                    raise Revoked("the partitions are another worker's")
+                return
+            await asyncio.sleep(RETRY_SECONDS)
+        raise Revoked("the group has rebalanced")
+
+    @property
+    def generation(self) -> int:
+        """The group's generation as the coordinator told last; negative when we are no member."""
+        return int(self._ensure_consumer()._coordinator.generation)
+
+    async def fetch(self, tps: set[TP]) -> Mapping[TopicPartition, list[ConsumerRecord[Any, Any]]]:
+        """Wait up to a second for records of `tps`, from any event loop.
+
+        Not through the library's method queue: its two workers would be held by waiting fetches.
+        """
+        waiting = self._fetch_records(self._ensure_consumer(), tps, timeout=POLL_SECONDS)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(waiting, self.thread_loop))
+
+    async def committed(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Committed offsets of those `tps` that have one."""
+        coordinator = self._ensure_consumer()._coordinator
+        wanted = [TopicPartition(*tp) for tp in tps]
+        offsets = await self.call_thread(coordinator.fetch_committed_offsets, wanted)
+        return {TP(*tp): committed.offset for tp, committed in offsets.items()}

@@ -1,0 +1,108 @@
+"""What stands in a changelog: stamped payloads, one position record per batch, outbox pieces.
+
+Every value begins with a stamp (version byte, epoch u32). A tombstone has no value: its stamp is a record header.
+Keys that begin with a zero byte are ours; customer and funder ids cannot (contract, section 1).
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from streams.batches import Output
+
+VERSION = 1
+STAMP = struct.Struct(">BI")
+STAMP_HEADER = "stamp"
+RESERVED = b"\x00"
+POSITION_KEY = b"\x00position"
+OUTBOX_KEY = b"\x00outbox\x00"
+PIECE_BYTES = 400_000  # of outputs in one outbox record: well below the broker's largest message
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class UnknownVersion(Exception):
+    """The changelog was written by a newer version of this software."""
+
+
+class Position(msgspec.Struct, array_like=True, frozen=True):
+    """How far a partition is: always the last record of a batch, so that what stands before it counts.
+
+    `offsets` are the next offsets by source topic, `sequence` numbers the batches that wrote outputs, `pieces` says
+    how many outbox records hold them. `from_records` is false for a tick, whose outputs no offset vouches for.
+    """
+
+    sequence: int = 0
+    offsets: dict[str, int] = {}
+    memo: bytes = b""
+    pieces: int = 0
+    from_records: bool = True
+
+
+class _Piece(msgspec.Struct, array_like=True, frozen=True):
+    sequence: int
+    outputs: list[Output]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_position_decoder = msgspec.msgpack.Decoder(Position)
+_piece_decoder = msgspec.msgpack.Decoder(_Piece)
+
+
+def stamp(epoch: int) -> bytes:
+    """The bytes before each payload written under `epoch`."""
+    return STAMP.pack(VERSION, epoch)
+
+
+def read_epoch(value: bytes | None, headers: Headers) -> int:
+    """The epoch a changelog record was written under; raises `UnknownVersion`."""
+    source = value if value is not None else dict(headers)[STAMP_HEADER]
+    version, epoch = STAMP.unpack_from(source)
+    if version != VERSION:
+        raise UnknownVersion(f"changelog record of version {version}, this software knows {VERSION}")
+    return int(epoch)
+
+
+def encode_position(position: Position) -> bytes:
+    """The payload of a position record."""
+    return _encoder.encode(position)
+
+
+def decode_position(payload: bytes) -> Position:
+    """Read a position record's payload; raises `msgspec.DecodeError`."""
+    return _position_decoder.decode(payload)
+
+
+def encode_outbox(sequence: int, outputs: Iterable[Output]) -> list[bytes]:
+    """The payloads of the outbox records that hold `outputs`, each at most `PIECE_BYTES` unless one output is more."""
+    pieces: list[list[Output]] = []
+    size = PIECE_BYTES
+    for output in outputs:
+        if size >= PIECE_BYTES:
+            pieces.append([])
+            size = 0
+        pieces[-1].append(output)
+        size += len(output.value) + len(output.key) + 64 + sum(len(value) + 32 for _, value in output.headers)
+    return [_encoder.encode(_Piece(sequence, piece)) for piece in pieces]
+
+
+def decode_outbox(position: Position, records: dict[bytes, bytes]) -> list[Output]:
+    """The outputs that `position` answers for.
+
+    Empty when a piece is of another batch: only a later batch overwrites one, and it begins after these outputs
+    were published.
+    """
+    outputs: list[Output] = []
+    for index in range(position.pieces):
+        payload = records.get(outbox_key(index))
+        piece = _piece_decoder.decode(payload) if payload is not None else None
+        if piece is None or piece.sequence != position.sequence:
+            return []
+        outputs += piece.outputs
+    return outputs
+
+
+def outbox_key(index: int) -> bytes:
+    """The key of the outbox record number `index`."""
+    return OUTBOX_KEY + b"%d" % index

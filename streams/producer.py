@@ -1,0 +1,81 @@
+"""An idempotent producer that sends whole record batches and waits for Kafka's answer.
+
+Overrides of the aiokafka driver's `Producer` (faust-streaming 0.15.3): its settings (`acks=all`, idempotence,
+security). `send_batches` goes straight to aiokafka: the library's buffer gives up waiting after 0.1 s and only logs
+what failed.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from aiokafka.partitioner import murmur2
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import RecordMetadata
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+Headers = Sequence[tuple[str, bytes]]
+BATCH_BYTES = 900_000  # Kafka's default `message.max.bytes` is 1,048,588
+
+
+@lru_cache(maxsize=100_000)
+def _partition(key: bytes, partitions: int) -> int:
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+class Produced(NamedTuple):
+    """One record to send; `timestamp` in milliseconds."""
+
+    key: bytes
+    value: bytes | None
+    timestamp: int
+    headers: Headers
+
+
+class BatchProducer(driver.Producer):
+    """Producer of the application; its connection settings are the app's `client_args`."""
+
+    def _settings_auth(self) -> Mapping[str, Any]:
+        return self.app.client_args
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"acks": "all", "enable_idempotence": self.app.idempotent}
+
+    async def partition_of(self, topic: str, key: bytes) -> int:
+        """The partition Kafka's default partitioner gives a key; raises `KafkaError` when there is no such topic."""
+        partitions = self._ensure_producer().client.cluster.partitions_for_topic(topic)
+        if not partitions:
+            partitions = await self._ensure_producer().client._wait_on_metadata(topic)
+        return _partition(key, len(partitions))
+
+    async def send_batches(self, batches: Mapping[TP, Iterable[Produced]]) -> dict[TP, list[tuple[int, int]]]:
+        """Send records by partition, each partition's in order and in as few Kafka batches as fit.
+
+        Returns (base offset, number of records) of each Kafka batch when all are confirmed. Raises `KafkaError`: then
+        any of them may have been written.
+        """
+        results = await asyncio.gather(*(self._send(tp, records) for tp, records in batches.items()))
+        return dict(zip(batches, results, strict=True))
+
+    async def _send(self, tp: TP, records: Iterable[Produced]) -> list[tuple[int, int]]:
+        producer = self._ensure_producer()
+        sent: list[tuple[int, asyncio.Future[RecordMetadata]]] = []
+        for builder in self._build(records):
+            future = await producer.send_batch(builder, tp.topic, partition=tp.partition)
+            sent.append((builder.record_count(), future))
+        metadata = await asyncio.gather(*(future for _, future in sent))
+        return [(answer.offset, count) for answer, (count, _) in zip(metadata, sent, strict=True)]
+
+    def _build(self, records: Iterable[Produced]) -> Iterable[BatchBuilder]:
+        create = self._ensure_producer().create_batch
+        builder = create()
+        for key, value, timestamp, headers in records:
+            fields = {"timestamp": timestamp, "key": key, "value": value, "headers": list(headers)}
+            if builder.append(**fields) is None:
+                yield builder
+                builder = create()
+                builder.append(**fields)
+        builder.close()
+        yield builder

@@ -1,0 +1,98 @@
+"""Recovery that neither loses nor doubles records around a rebalance.
+
+Overrides of `Recovery` and `TableManager` (faust-streaming 0.15.3):
+- `on_recovery_completed`: the library resumes partitions and seeks, and only then resumes flow control, which clears
+  queues that already hold fetched records. Here flow control comes first, and before any source partition is
+  resumed, positions are sought and the partitions are claimed (`streams.commit`).
+- `signal_recovery_end`: the library clears this signal while its waiter may not wait yet, and then waits for ever.
+- `TableManager.on_start`: without the library's sleep of one second.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from faust.tables.manager import TableManager
+from faust.tables.recovery import RebalanceAgain, Recovery
+
+from streams.batches import Revoked
+from streams.commit import Committer
+
+if TYPE_CHECKING:
+    from streams.app import LoanrouterApp
+
+
+class _KeptSignal(asyncio.Event):
+    """Stays set until the next recovery starts."""
+
+    def clear(self) -> None:
+        """Ignore the library's own clearing."""
+
+    def start_again(self) -> None:
+        super().clear()
+
+
+class OrderedRecovery(Recovery):
+    """Recovery of the application."""
+
+    app: "LoanrouterApp"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._signal_recovery_end: _KeptSignal = _KeptSignal()
+
+    def _set_recovery_started(self) -> None:
+        self._signal_recovery_end.start_again()
+        super()._set_recovery_started()
+
+    async def on_recovery_completed(self, generation_id: int = 0) -> None:
+        """Call when the tables are up to date: take over the partitions and let their records flow."""
+        app, consumer = self.app, self.app.consumer
+        await app.on_rebalance_complete.send()
+        self._set_recovery_ended()
+        for table in self.tables.values():
+            await table.on_recovery_completed(self.actives_for_table[table], self.standbys_for_table[table])
+        if self.need_recovery():
+            raise RuntimeError("recovery ended before the end of the changelog")
+        if app.consumer_generation_id != generation_id:
+            return
+        app.flow_control.resume()
+        assignment = consumer.assignment()
+        sources = {tp for tp in assignment if not self._is_changelog_tp(tp)}
+        if sources:
+            await self._wait(self._take_over(generation_id))
+        consumer.resume_partitions(sources)
+        self.completed.set()
+        consumer.resume_flow()
+        await app._fetcher.maybe_start()
+        self.tables.on_actives_ready()
+        if not app.assignor.assigned_standbys():
+            self.tables.on_standbys_ready()
+        app.on_rebalance_end()
+
+    async def _take_over(self, generation: int) -> None:
+        consumer = self.app.consumer
+        await consumer.perform_seek()
+        for agent in self.app.batch_agents.values():
+            changelogs = self.actives_for_table[agent.table]
+            try:
+                await consumer.lease.confirm(generation, changelogs)
+            except Revoked as error:
+                raise RebalanceAgain from error
+            partitions = [tp.partition for tp in changelogs]
+            await Committer(self.app, agent).take_over(partitions, generation, consumer.committed_offsets)
+
+
+class QuickTableManager(TableManager):
+    """Table manager of the application."""
+
+    @property
+    def recovery(self) -> OrderedRecovery:
+        """Recovery service used by this table manager."""
+        if self._recovery is None:
+            self._recovery = OrderedRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
+
+    async def on_start(self) -> None:
+        """Call when the table manager starts."""
+        await self._update_channels()
+        await self.recovery.start()

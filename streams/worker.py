@@ -1,0 +1,97 @@
+"""Running the application: waits for Kafka and the topics, drains on SIGTERM, fails loudly."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import uvloop
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from streams.app import LoanrouterApp
+
+RETRY_SECONDS = 0.5
+REMIND_SECONDS = 10.0
+log = logging.getLogger(__name__)
+
+
+def run_worker(app: LoanrouterApp) -> None:
+    """Run until SIGTERM or SIGINT, then drain and leave the group. Raises what made the application crash."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(app))
+
+
+@asynccontextmanager
+async def running(app: LoanrouterApp) -> AsyncIterator[LoanrouterApp]:
+    """Run `app` in this event loop; stops it at the end, and raises what made it crash."""
+    await set_partitions(app)
+    app.finalize()
+    app.worker_init_post_autodiscover()
+    try:
+        await app.start()
+        yield app
+    finally:
+        await app.stop()
+    if app.crash_reason is not None:
+        raise app.crash_reason
+
+
+async def set_partitions(app: LoanrouterApp) -> None:
+    """Wait for Kafka and the agents' topics; give each table's changelog as many partitions as its agent's topics.
+
+    Raises `ValueError` when the topics of one agent differ in that.
+    """
+    wanted = sorted({topic for agent in app.batch_agents.values() for topic in agent.topics})
+    counts = await _partition_counts(app, wanted)
+    for agent in app.batch_agents.values():
+        partitions = {topic: counts[topic] for topic in agent.topics}
+        if len(set(partitions.values())) > 1:
+            raise ValueError(f"topics of one agent must have the same number of partitions: {partitions}")
+        agent.table.changelog_topic.partitions = min(partitions.values())
+
+
+async def _partition_counts(app: LoanrouterApp, topics: list[str]) -> dict[str, int]:
+    waited = 0.0
+    while True:
+        admin = AIOKafkaAdminClient(**app.settings.kafka_client_args())
+        try:
+            await admin.start()
+            described = await admin.describe_topics(topics)
+            counts = {topic["topic"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
+            missing = [topic for topic in topics if not counts.get(topic)]
+            if not missing:
+                return counts
+            problem = "topics are missing: " + ", ".join(missing)
+        except (KafkaError, OSError) as error:
+            problem = f"Kafka cannot be reached: {error}"
+        finally:
+            await admin.close()
+        if waited % REMIND_SECONDS == 0:
+            log.warning("waiting to start; %s", problem)
+        await asyncio.sleep(RETRY_SECONDS)
+        waited += RETRY_SECONDS
+
+
+async def _run(app: LoanrouterApp) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    work = asyncio.create_task(_work(app, stop))
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
+    if not app.started:
+        work.cancel()
+    with suppress(asyncio.CancelledError):
+        await work
+
+
+async def _work(app: LoanrouterApp, stop: asyncio.Event) -> None:
+    async with running(app):
+        ended = asyncio.create_task(app.wait_until_stopped())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        stopped.cancel()
