@@ -158,7 +158,13 @@ async def _problems(admin: AIOKafkaAdminClient, settings: Settings) -> list[str]
 async def _wait_until_set(admin: AIOKafkaAdminClient, settings: Settings) -> None:
     # Kafka answers when its controller has decided; the brokers follow a moment later.
     deadline = time.monotonic() + _BROKERS_FOLLOW_SECONDS
-    while problems := await _problems(admin, settings):
+    while True:
+        try:
+            problems = await _problems(admin, settings)
+        except TopicsError as error:  # one broker may know a topic before another does
+            problems = [str(error)]
+        if not problems:
+            return
         if time.monotonic() > deadline:
             raise TopicsError("; ".join(problems))
         await asyncio.sleep(0.1)
