@@ -21,6 +21,7 @@ from streams.producer import BATCH_BYTES, BatchProducer
 from streams.readiness import Readiness
 from streams.recovery import QuickTableManager
 from streams.table import PartitionedTable
+from streams.topics import app_id, topic_name
 
 PINNED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}
 FETCH_BYTES = 512 * 1024  # of one partition in one fetch: bounds a batch, and with it the work lost at a rebalance
@@ -48,7 +49,7 @@ class LoanrouterApp(faust.App):
         self.readiness = Readiness(self)
         session = float(settings.session_timeout_seconds)
         super().__init__(
-            f"{settings.topic_prefix}loanrouter",
+            app_id(settings),
             broker=[f"aiokafka://{host}" for host in settings.kafka.split(",")],
             datadir=str(settings.data),
             Table=PartitionedTable,
@@ -90,7 +91,7 @@ class LoanrouterApp(faust.App):
 
         The order of `topics` decides which of two records with equal timestamps comes first.
         """
-        names = tuple(self.settings.topic_prefix + topic for topic in topics)
+        names = tuple(topic_name(self.settings, topic) for topic in topics)
         agent = BatchAgent(name, names, self.Table(table), grace=self.settings.session_timeout_seconds / 8)
 
         def register(fun: AgentBody) -> AgentT[Any]:

@@ -5,7 +5,7 @@ Keys that begin with a zero byte are ours; customer and funder ids cannot (contr
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -17,7 +17,7 @@ STAMP_HEADER = "stamp"
 RESERVED = b"\x00"
 POSITION_KEY = b"\x00position"
 OUTBOX_KEY = b"\x00outbox\x00"
-PIECE_BYTES = 400_000  # of outputs in one outbox record: well below the broker's largest message
+PIECE_BYTES = 400_000  # of outputs in one outbox record: one output may be larger than a changelog takes
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -40,14 +40,10 @@ class Position(msgspec.Struct, array_like=True, frozen=True):
     from_records: bool = True
 
 
-class _Piece(msgspec.Struct, array_like=True, frozen=True):
-    sequence: int
-    outputs: list[Output]
-
-
 _encoder = msgspec.msgpack.Encoder()
 _position_decoder = msgspec.msgpack.Decoder(Position)
-_piece_decoder = msgspec.msgpack.Decoder(_Piece)
+_outputs_decoder = msgspec.msgpack.Decoder(list[Output])
+_SEQUENCE = struct.Struct(">Q")
 
 
 def stamp(epoch: int) -> bytes:
@@ -74,17 +70,13 @@ def decode_position(payload: bytes) -> Position:
     return _position_decoder.decode(payload)
 
 
-def encode_outbox(sequence: int, outputs: Iterable[Output]) -> list[bytes]:
-    """The payloads of the outbox records that hold `outputs`, each at most `PIECE_BYTES` unless one output is more."""
-    pieces: list[list[Output]] = []
-    size = PIECE_BYTES
-    for output in outputs:
-        if size >= PIECE_BYTES:
-            pieces.append([])
-            size = 0
-        pieces[-1].append(output)
-        size += len(output.value) + len(output.key) + 64 + sum(len(value) + 32 for _, value in output.headers)
-    return [_encoder.encode(_Piece(sequence, piece)) for piece in pieces]
+def encode_outbox(sequence: int, outputs: list[Output]) -> list[bytes]:
+    """The payloads of the outbox records that hold `outputs`; none when there are none."""
+    if not outputs:
+        return []
+    packed = _encoder.encode(outputs)
+    mark = _SEQUENCE.pack(sequence)
+    return [mark + packed[start : start + PIECE_BYTES] for start in range(0, len(packed), PIECE_BYTES)]
 
 
 def decode_outbox(position: Position, records: dict[bytes, bytes]) -> list[Output]:
@@ -93,14 +85,11 @@ def decode_outbox(position: Position, records: dict[bytes, bytes]) -> list[Outpu
     Empty when a piece is of another batch: only a later batch overwrites one, and it begins after these outputs
     were published.
     """
-    outputs: list[Output] = []
-    for index in range(position.pieces):
-        payload = records.get(outbox_key(index))
-        piece = _piece_decoder.decode(payload) if payload is not None else None
-        if piece is None or piece.sequence != position.sequence:
-            return []
-        outputs += piece.outputs
-    return outputs
+    mark = _SEQUENCE.pack(position.sequence)
+    pieces = [records.get(outbox_key(index), b"") for index in range(position.pieces)]
+    if not pieces or not all(piece.startswith(mark) for piece in pieces):
+        return []
+    return _outputs_decoder.decode(b"".join(piece[_SEQUENCE.size :] for piece in pieces))
 
 
 def outbox_key(index: int) -> bytes:

@@ -58,8 +58,8 @@ async def _partition_counts(app: LoanrouterApp, topics: list[str]) -> dict[str, 
         admin = AIOKafkaAdminClient(**app.settings.kafka_client_args())
         try:
             await admin.start()
-            described = await admin.describe_topics(topics)
-            counts = {topic["topic"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
+            described = await admin.describe_topics()  # of all: a broker may create one that is asked for by name
+            counts = {topic["topic"]: len(topic["partitions"]) for topic in described}
             missing = [topic for topic in topics if not counts.get(topic)]
             if not missing:
                 return counts

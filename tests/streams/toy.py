@@ -1,24 +1,33 @@
 """A toy worker: counts records by key and publishes each new count. Run as a process, or its app inside a test.
 
-python -m tests.streams.toy KAFKA PREFIX WEB_PORT DATA [--idempotent 0|1]
+python -m tests.streams.toy KAFKA PREFIX WEB_PORT DATA [--idempotent=0] [--die-before-outputs=N] [--slow=SECONDS]
 """
 
+import asyncio
+import os
+import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import faust
+from aiokafka import AIOKafkaProducer
 
 from config.settings import Settings
 from streams.app import LoanrouterApp, create_app
 from streams.batches import Batch, Output, PartitionResult
+from streams.producer import BatchProducer
+from streams.topics import topic_name
 from streams.worker import run_worker
 
 SOURCES = ["numbers", "letters"]
 OUTPUT = "counts"
+Before = Callable[[Batch], Awaitable[None]]
 
 
-def count(batch: Batch, prefix: str) -> dict[int, PartitionResult]:
-    """Add one for each record of a key; publish the new count."""
+def count(batch: Batch, output: str) -> dict[int, PartitionResult]:
+    """Add one for each record of a key; publish the new count with where the record stood."""
     results = {}
     for part in batch.partitions:
         changes: dict[bytes, bytes | None] = {}
@@ -27,31 +36,69 @@ def count(batch: Batch, prefix: str) -> dict[int, PartitionResult]:
             assert record.key is not None
             before = changes.get(record.key) or part.state.get(record.key) or b"0"
             after = changes[record.key] = b"%d" % (int(before) + 1)
-            outputs.append(
-                Output(prefix + OUTPUT, record.key, after, record.timestamp, (("offset", b"%d" % record.offset),))
-            )
+            source = (("topic", record.topic.encode()), ("offset", b"%d" % record.offset))
+            outputs.append(Output(output, record.key, after, record.timestamp, source))
         results[part.partition] = PartitionResult(changes, part.memo, outputs)
     return results
 
 
-def counting_app(settings: Settings, *, idempotent: bool = True) -> LoanrouterApp:
-    """The toy application."""
+def counting_app(settings: Settings, *, idempotent: bool = True, before: Before | None = None) -> LoanrouterApp:
+    """The toy application; `before` is awaited with each batch before it is counted."""
     app = create_app(settings, idempotent=idempotent)
 
     @app.batch_agent("counter", topics=SOURCES, table="counts")
     async def counter(batches: faust.Stream[Batch]) -> None:
         async for batch in batches:
             async with batch:
-                await batch.commit(count(batch, settings.topic_prefix))
+                if before is not None:
+                    await before(batch)
+                await batch.commit(count(batch, topic_name(settings, OUTPUT)))
 
     return app
 
 
-if __name__ == "__main__":
+def produce_with(app: LoanrouterApp, kind: type[AIOKafkaProducer]) -> None:
+    """Have the app produce with another kind of aiokafka producer."""
+
+    class Producer(BatchProducer):
+        @property
+        def _producer_type(self) -> type[AIOKafkaProducer]:
+            return kind
+
+    app.transport.Producer = Producer
+
+
+def dying(after: int) -> type[AIOKafkaProducer]:
+    """A producer that kills its process when batch number `after` of outputs is to be sent."""
+
+    class Dying(AIOKafkaProducer):
+        sent = 0
+
+        async def send_batch(self, batch: Any, topic: str, *, partition: int) -> Any:
+            if topic.endswith(OUTPUT):
+                Dying.sent += 1
+                if Dying.sent >= after:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return await super().send_batch(batch, topic, partition=partition)
+
+    return Dying
+
+
+def _main() -> None:
     kafka, prefix, port, data = sys.argv[1:5]
-    run_worker(
-        counting_app(
-            Settings(kafka=kafka, topic_prefix=prefix, web_port=int(port), data=Path(data), session_timeout_seconds=6),
-            idempotent="--idempotent=0" not in sys.argv,
-        )
+    options = dict(argument[2:].split("=", 1) for argument in sys.argv[5:])
+    settings = Settings(kafka=kafka, topic_prefix=prefix, web_port=int(port), data=Path(data), session_timeout_seconds=6)
+
+    async def slowly(batch: Batch) -> None:
+        await asyncio.sleep(float(options["slow"]))
+
+    app = counting_app(
+        settings, idempotent=options.get("idempotent") != "0", before=slowly if "slow" in options else None
     )
+    if "die-before-outputs" in options:
+        produce_with(app, dying(int(options["die-before-outputs"])))
+    run_worker(app)
+
+
+if __name__ == "__main__":
+    _main()

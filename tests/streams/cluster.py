@@ -1,0 +1,180 @@
+"""What the tests of the stream do to a broker: topics, records, workers as processes."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.structs import ConsumerRecord
+
+from config.settings import Settings
+from streams.topics import app_id, topic_name
+from tests.streams.toy import OUTPUT, SOURCES
+
+PARTITIONS = 4
+SESSION_SECONDS = 6
+Record = ConsumerRecord[bytes, bytes]
+
+
+def free_port() -> int:
+    """A port that nobody listens to."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait until `condition` holds; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        await asyncio.sleep(0.01)
+
+
+class Cluster:
+    """A broker and a prefix of our own."""
+
+    def __init__(self, kafka: str, idempotent: bool, folder: Path) -> None:
+        self.kafka = kafka
+        self.idempotent = idempotent
+        self._folder = folder
+        self.settings = self.new_settings(f"t{uuid.uuid4().hex[:12]}-")
+
+    def new_settings(self, prefix: str) -> Settings:
+        """Settings of one more worker."""
+        return Settings(
+            kafka=self.kafka,
+            topic_prefix=prefix,
+            web_port=free_port(),
+            data=self._folder / uuid.uuid4().hex,
+            session_timeout_seconds=SESSION_SECONDS,
+        )
+
+    def another(self) -> Settings:
+        """Settings of another worker of the same application."""
+        return self.new_settings(self.settings.topic_prefix)
+
+    def topic(self, name: str) -> str:
+        """The name on the broker."""
+        return topic_name(self.settings, name)
+
+    @property
+    def changelog(self) -> str:
+        """The toy's changelog."""
+        return f"{app_id(self.settings)}-counts-changelog"
+
+    async def create_topics(self) -> None:
+        """Create the toy's topics and wait until they can be written."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
+        await admin.start()
+        await admin.create_topics([NewTopic(self.topic(name), PARTITIONS, 1) for name in (*SOURCES, OUTPUT)])
+        await admin.close()
+
+    @contextlib.asynccontextmanager
+    async def producer(self) -> AsyncIterator[AIOKafkaProducer]:
+        """A plain producer."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.kafka, linger_ms=2)
+        await producer.start()
+        try:
+            yield producer
+        finally:
+            await producer.stop()
+
+    async def publish(self, count: int, *, keys: int = 20, start: int = 0) -> None:
+        """Publish `count` records, alternating between the sources."""
+        async with self.producer() as producer:
+            for number in range(start, start + count):
+                await producer.send(
+                    self.topic(SOURCES[number % len(SOURCES)]), b"%d" % number, key=b"key-%d" % (number % keys)
+                )
+
+    async def read(self, topic: str) -> list[Record]:
+        """All records of a topic."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka, auto_offset_reset="earliest", group_id=None)
+        await consumer.start()
+        try:
+            consumer.subscribe([topic])
+            while not consumer.assignment():
+                await asyncio.sleep(0.01)
+            ends = await consumer.end_offsets(consumer.assignment())
+            records: list[Record] = []
+            while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+                for found in (await consumer.getmany(timeout_ms=200)).values():
+                    records += found
+            return records
+        finally:
+            await consumer.stop()
+
+    async def committed(self) -> dict[tuple[str, int], int]:
+        """Committed offsets of the toy's group."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
+        await admin.start()
+        try:
+            offsets = await admin.list_consumer_group_offsets(app_id(self.settings))
+            return {(tp.topic, tp.partition): value.offset for tp, value in offsets.items()}
+        finally:
+            await admin.close()
+
+    async def until_counted(self, total: int, seconds: float = 60.0) -> dict[bytes, dict[tuple[bytes, ...], int]]:
+        """Wait until the published counts add up to `total`; returns all of them by key and source record.
+
+        Fails when one source record was counted as two different numbers, or two as the same: then a record was lost
+        or doubled in the state.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            counts = await self.counts()
+            if sum(max(of_key.values()) for of_key in counts.values()) >= total:
+                for of_key in counts.values():
+                    assert sorted(of_key.values()) == list(range(1, len(of_key) + 1))
+                assert sum(len(of_key) for of_key in counts.values()) == total
+                return counts
+            assert time.monotonic() < deadline, f"not counted in time: {[max(c.values()) for c in counts.values()]}"
+            await asyncio.sleep(0.2)
+
+    async def counts(self) -> dict[bytes, dict[tuple[bytes, ...], int]]:
+        """Published counts by key and source record; fails when a source record has two."""
+        counts: dict[bytes, dict[tuple[bytes, ...], int]] = defaultdict(dict)
+        for record in await self.read(self.topic(OUTPUT)):
+            source = tuple(value for _, value in record.headers)
+            number = counts[record.key].setdefault(source, int(record.value))
+            assert number == int(record.value), f"{record.key!r} {source}: {number} and then {record.value!r}"
+        return counts
+
+    @contextlib.contextmanager
+    def worker(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A toy worker process; killed at the end if it still runs."""
+        settings = self.another()
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "tests.streams.toy",
+                settings.kafka,
+                settings.topic_prefix,
+                str(settings.web_port),
+                str(settings.data),
+                f"--idempotent={int(self.idempotent)}",
+                *options,
+            ],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+        process.ready_url = f"http://127.0.0.1:{settings.web_port}/readyz"
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.wait()

@@ -1,0 +1,179 @@
+"""What an agent is handed, and when."""
+
+import asyncio
+import time
+
+import pytest
+
+from streams.batches import Batch, PartitionResult, Revoked
+from streams.consumer import in_timestamp_order
+from streams.worker import running
+from tests.streams.cluster import PARTITIONS, Cluster, Record, until
+from tests.streams.toy import OUTPUT, SOURCES, counting_app
+
+
+
+def record(topic: str, offset: int, timestamp: int) -> Record:
+    """A record with nothing in it."""
+    return Record(topic, 0, offset, timestamp, 0, b"k", b"v", None, 1, 1, ())
+
+
+def test_records_of_several_topics_come_in_timestamp_order() -> None:
+    """Heads only are compared, equal timestamps come in topic order, a topic's own order stands."""
+    first = [record("a", 0, 10), record("a", 1, 5), record("a", 2, 30)]
+    second = [record("b", 0, 10), record("b", 1, 20)]
+
+    merged = in_timestamp_order([first, second])
+
+    assert [(found.topic, found.offset) for found in merged] == [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("a", 2)]
+
+
+def test_batches_hold_everything_fetched_in_order(cluster: Cluster) -> None:
+    """All waiting records come in few batches, each partition's topics merged by timestamp, none lost."""
+
+    async def run() -> None:
+        await cluster.create_topics()
+        await cluster.publish(2000)
+        batches: list[Batch] = []
+
+        async def keep(batch: Batch) -> None:
+            batches.append(batch)
+
+        async with running(counting_app(cluster.settings, idempotent=cluster.idempotent, before=keep)):
+            await until(lambda: sum(len(part.records) for batch in batches for part in batch.partitions) >= 2000)
+        assert len(batches) < 40
+        seen: dict[tuple[str, int], int] = {}
+        for batch in batches:
+            for part in batch.partitions:
+                times = [found.timestamp for found in part.records]
+                assert times == sorted(times)
+                for found in part.records:
+                    assert found.offset == seen.get((found.topic, found.partition), 0)
+                    seen[found.topic, found.partition] = found.offset + 1
+
+    asyncio.run(run())
+
+
+def test_a_record_on_an_idle_stream_arrives_at_once(cluster: Cluster) -> None:
+    """There is no fixed wait: a lone record is counted within a fraction of a second."""
+
+    async def run() -> None:
+        await cluster.create_topics()
+        arrived: list[float] = []
+
+        async def note(batch: Batch) -> None:
+            arrived.append(time.monotonic())
+
+        async with (
+            running(counting_app(cluster.settings, idempotent=cluster.idempotent, before=note)),
+            cluster.producer() as producer,
+        ):
+            delays = []
+            for number in range(5):
+                await asyncio.sleep(0.3)
+                sent = time.monotonic()
+                await producer.send_and_wait(cluster.topic(SOURCES[0]), b"x", key=b"k")
+                await until(lambda number=number: len(arrived) > number)
+                delays.append(arrived[-1] - sent)
+        assert sorted(delays)[2] < 0.25
+
+    asyncio.run(run())
+
+
+def test_batches_grow_while_the_agent_is_busy(cluster: Cluster) -> None:
+    """Back-pressure: while one batch is in work nothing is handed on, and the next holds all that came meanwhile."""
+
+    async def run() -> None:
+        await cluster.create_topics()
+        sizes: list[int] = []
+        go = asyncio.Event()
+
+        async def hold(batch: Batch) -> None:
+            sizes.append(sum(len(part.records) for part in batch.partitions))
+            await go.wait()
+
+        async with running(counting_app(cluster.settings, idempotent=cluster.idempotent, before=hold)):
+            await cluster.publish(1)
+            await until(lambda: len(sizes) == 1)
+            await cluster.publish(500, start=1)
+            await asyncio.sleep(1.0)
+            assert sizes == [1]
+            go.set()
+            await until(lambda: sum(sizes) == 501)
+            assert len(sizes) < 30
+
+    asyncio.run(run())
+
+
+def test_a_tick_has_every_partition_and_no_records(cluster: Cluster) -> None:
+    """A requested tick comes once the agent is free, once however often it was requested, and may publish."""
+
+    async def run() -> None:
+        await cluster.create_topics()
+        ticks: list[Batch] = []
+
+        async def note(batch: Batch) -> None:
+            if batch.is_tick:
+                ticks.append(batch)
+
+        app = counting_app(cluster.settings, idempotent=cluster.idempotent, before=note)
+        async with running(app):
+            app.request_tick()
+            app.request_tick()
+            await until(lambda: len(ticks) == 1)
+            await asyncio.sleep(0.3)
+            assert len(ticks) == 1
+            assert [part.partition for part in ticks[0].partitions] == list(range(PARTITIONS))
+        changes = [found for found in await cluster.read(cluster.changelog)]
+        assert len(changes) == PARTITIONS  # the claims alone: a tick without changes writes nothing
+
+    asyncio.run(run())
+
+
+def test_a_very_large_batch_is_split_and_counts_once(cluster: Cluster) -> None:
+    """Changes and outputs beyond the largest Kafka batch are written in several, and survive a restart."""
+
+    async def run() -> None:
+        await cluster.create_topics()
+        app = counting_app(cluster.settings, idempotent=cluster.idempotent)
+        large = {b"key-%d" % number: b"%d" % number + b"x" * 1000 for number in range(3000)}
+        done = asyncio.Event()
+
+        async def write(batch: Batch) -> None:
+            if not done.is_set():
+                await batch.commit({0: PartitionResult(dict(large), b"memo", [])})
+                done.set()
+            raise Revoked
+
+        app = counting_app(cluster.settings, idempotent=cluster.idempotent, before=write)
+        async with running(app):
+            app.request_tick()
+            await asyncio.wait_for(done.wait(), 20)
+        again = counting_app(cluster.another(), idempotent=cluster.idempotent)
+        async with running(again):
+            table = again.batch_agents["counter"].table
+            await until(lambda: again.readiness.reasons() == [])
+            assert dict(table.partition_items(0)) == large
+            assert table.partition(0).position.memo == b"memo"
+
+    asyncio.run(run())
+
+
+def test_an_error_in_an_agent_ends_the_application(cluster: Cluster) -> None:
+    """An exception that is not `Revoked` comes out of the running application; nothing is acknowledged."""
+
+    async def run() -> None:
+        await cluster.create_topics()
+        await cluster.publish(10)
+
+        async def fail(batch: Batch) -> None:
+            raise ZeroDivisionError
+
+        app = counting_app(cluster.settings, idempotent=cluster.idempotent, before=fail)
+        with pytest.raises(ZeroDivisionError):
+            async with running(app):
+                await asyncio.wait_for(app.wait_until_stopped(), 20)
+        assert not [offset for offset in (await cluster.committed()).values() if offset > 0]
+        assert await cluster.read(cluster.topic(OUTPUT)) == []
+
+    asyncio.run(run())
