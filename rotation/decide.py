@@ -12,7 +12,7 @@ import msgspec
 from rotation.choice import rank
 from rotation.clock import shanghai_day
 from rotation.policy import Policy
-from rotation.reservations import Reserve, Reserved
+from rotation.reservations import Reserve, Reserved, reservation_id
 from rotation.rules import HARD_RULES, ROTATION_RULES, Ask
 
 T = TypeVar("T")
@@ -27,11 +27,6 @@ class Verdict(msgspec.Struct, frozen=True):
     candidates: list[tuple[str, float]]
     excluded: dict[str, list[str]]
     relaxed: list[str]
-
-
-def reservation_id(customer_id: str, drawdown_id: str, attempt: int) -> str:
-    """The book's key of one attempt."""
-    return f"{customer_id}/{drawdown_id}:{attempt}"
 
 
 def decide(policy: Policy, ask: Ask) -> Steps[Verdict]:

@@ -1,8 +1,9 @@
 """Views of a borrower's record that the rules ask for, and what may be forgotten of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from rotation.clock import DAY, shanghai_minute
+from rotation.clock import DAY, shanghai_day, shanghai_minute
+from rotation.reservations import Restore, reservation_id
 from rotation.rules import Ask
 from rotation.state import COUNTED, Borrower, Drawdown, Grant, LedgerEntry
 
@@ -59,6 +60,21 @@ def expire_reservations(borrower: Borrower, now: int) -> None:
 def entry_of(ledger: Iterable[LedgerEntry], drawdown_id: str, attempt: int) -> LedgerEntry | None:
     """The ledger entry of one attempt."""
     return next((e for e in ledger if e.drawdown_id == drawdown_id and e.attempt == attempt), None)
+
+
+def restorations(customer_id: str, borrower: Borrower) -> Iterator[Restore]:
+    """What a reservation book that lost its memory has to be told of this borrower."""
+    for entry in borrower.ledger:
+        if entry.status in ("pending", "disbursed"):
+            yield Restore(
+                id=reservation_id(customer_id, entry.drawdown_id, entry.attempt),
+                funder_id=entry.funder_id,
+                amount=entry.amount,
+                decided_at=entry.decided_at,
+                day=shanghai_day(entry.decided_at),
+                due=entry.due if entry.status == "pending" else None,
+                outstanding=entry.outstanding,
+            )
 
 
 def forget(borrower: Borrower, now: int) -> None:

@@ -51,13 +51,15 @@ class CreditApplication(msgspec.Struct, frozen=True):
 class FunderOutcome(msgspec.Struct, frozen=True):
     """An outcome re-keyed by funder, for the agent that keeps pass rates (internal topic `funder-outcomes`).
 
-    `occurred_at` is the stream time (ms) at which the outcome was folded into the borrower's record.
+    `occurred_at` is the stream time (ms) at which the outcome was folded into the borrower's record; `late` tells
+    that the money moved after the reservation had ended.
     """
 
     funder_id: str
     risk_grade: str
     status: Literal["disbursed", "declined", "cancelled", "timed_out", "failed"]
     occurred_at: int
+    late: bool = False
 
 
 class FunderState(msgspec.Struct, frozen=True):

@@ -11,12 +11,12 @@ import msgspec
 
 from rotation.advice import advise
 from rotation.clock import rfc3339, shanghai_day
-from rotation.decide import Steps, Verdict, decide, hard_exclusions, nobody, reservation_id
+from rotation.decide import Steps, Verdict, decide, hard_exclusions, nobody
 from rotation.events import BorrowerEvent, CreditGrant, DrawdownOutcome, DrawdownRequest, Repayment, millis
 from rotation.ledger import ask_of, entry_of, expire_reservations, forget
 from rotation.outputs import Candidate, CreditApplication, Decision, DecisionStatus, FunderOutcome, encode
 from rotation.policy import Policy
-from rotation.reservations import Commit, Operation, Release, Repay
+from rotation.reservations import Commit, Operation, Release, Repay, reservation_id
 from rotation.state import Borrower, Drawdown, Grant, LedgerEntry
 
 #: Outcomes after which the next funder may be asked.
@@ -35,13 +35,14 @@ class Refusal(msgspec.Struct, frozen=True):
 class Said(msgspec.Struct, frozen=True):
     """A decision as it leaves: its bytes, and the stream time at which it was made or repeated (ms).
 
-    `by_time` tells that no event caused it: it fell due, or the configuration or a funder's state changed. Then
-    `trace` holds the trace headers of the drawdown's request.
+    `status` is None for a repeat. `by_time` tells that no event caused it: it fell due, or the configuration or a
+    funder's state changed. Then `trace` holds the trace headers of the drawdown's request.
     """
 
-    drawdown_id: str
     value: bytes
     now: int
+    status: DecisionStatus | None
+    relaxed: list[str] = []
     by_time: bool = False
     trace: list[tuple[str, bytes]] = []
 
@@ -127,7 +128,7 @@ class Turn:
         if known is not None:
             if known.fingerprint != fingerprint:
                 return Refusal("conflicting_duplicate", "drawdown_id: known with other content; the first stands")
-            self.decisions.append(Said(known.drawdown_id, known.decision, now))
+            self.decisions.append(Said(known.decision, now, status=None))
             return None
         holding = self.policy.config.holding.seconds * 1000
         drawdown = Drawdown(
@@ -207,7 +208,7 @@ class Turn:
         drawdown.decided_at = now
         drawdown.decision = encode(decision)
         trace = drawdown.trace if self._by_time else []
-        self.decisions.append(Said(drawdown.drawdown_id, drawdown.decision, now, self._by_time, trace))
+        self.decisions.append(Said(drawdown.decision, now, status, verdict.relaxed, self._by_time, trace))
 
     def _fold(self, event: CreditGrant | DrawdownOutcome | Repayment, now: int) -> Refusal | None:
         match event:
@@ -253,15 +254,9 @@ class Turn:
         answered = entry.status not in ("pending", "expired")
         if answered and not (event.status == "disbursed" and entry.status in _GAVE_UP):
             return Refusal("conflicting_duplicate", f"status: the attempt's outcome is already {entry.status}")
+        late = event.status == "disbursed" and entry.status != "pending"
         entry.status = event.status
-        self.outcomes.append(
-            FunderOutcome(
-                funder_id=entry.funder_id,
-                risk_grade=entry.risk_grade,
-                status=event.status,
-                occurred_at=now,
-            )
-        )
+        self.outcomes.append(FunderOutcome(entry.funder_id, entry.risk_grade, event.status, now, late))
         key = reservation_id(self.customer_id, entry.drawdown_id, entry.attempt)
         if event.status != "disbursed":
             self.operations.append(Release(key, entry.funder_id))

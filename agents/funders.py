@@ -1,0 +1,111 @@
+"""The funders' agent: from outcomes re-keyed by funder to pass rates in `funder-states`."""
+
+from collections import Counter
+from time import time
+
+import faust
+import msgspec
+
+from config.rotation import Funder
+from config.settings import Settings
+from rotation.clock import MINUTE, rfc3339
+from rotation.events import CaptureSignal
+from rotation.outputs import FunderOutcome, FunderState, encode
+from rotation.pass_rates import FunderRecord, count, decode_funder, encode_funder, pass_rates
+from streams import metrics
+from streams.batches import Batch, Output, PartitionBatch, PartitionResult, Record
+from streams.codec import AHEAD, BadInput, decode
+from streams.deadletters import dead_letter
+from streams.guide import Guide
+from streams.headers import SOURCE_HEADER, decode_source, header
+from streams.topics import topic_name
+
+#: Changed rates are published at most this often (ms of stream time); the contract asks for within 60 s.
+REFRESH = MINUTE // 2
+
+_outcome_decoder = msgspec.json.Decoder(FunderOutcome)
+_clock_encoder = msgspec.msgpack.Encoder()
+_clock_decoder = msgspec.msgpack.Decoder(int)
+
+
+class FunderBook:
+    """Keeps what is known of each funder."""
+
+    def __init__(self, settings: Settings, guide: Guide) -> None:
+        self._settings = settings
+        self._guide = guide
+        self._signals = topic_name(settings, "capture-signals")
+
+    async def run(self, batches: faust.Stream[Batch]) -> None:
+        """Count every batch; the body of the Faust agent."""
+        async for batch in batches:
+            async with batch:
+                await batch.commit({part.partition: self._count(part) for part in batch.partitions})
+
+    def _count(self, part: PartitionBatch) -> PartitionResult:
+        """Fold one partition's outcomes and signals in, and say which rates changed."""
+        configured = {funder.id: funder for funder in self._guide.policy.config.funders}
+        clock = _clock_decoder.decode(part.memo) if part.memo else 0
+        wall = int(time() * 1000) if self._settings.clock == "wall" else None
+        touched: dict[str, FunderRecord] = {}
+        outputs: list[Output] = []
+        for record in part.records:
+            event = self._read(record, wall)
+            if isinstance(event, BadInput):
+                metrics.DEAD_LETTERS.labels(event.reason).inc()
+                outputs.append(dead_letter(self._settings, record, event.reason, event.detail))
+                continue
+            clock = max(clock, record.timestamp)
+            known = touched.get(event.funder_id)
+            if known is None:
+                known = touched[event.funder_id] = decode_funder(part.state.get(event.funder_id.encode()))
+            if isinstance(event, CaptureSignal):
+                known.signals[event.kind] = known.signals.get(event.kind, 0) + 1
+            else:
+                count(known, event, decode_source(header(record.headers, SOURCE_HEADER) or b""))
+        now = clock if part.records or wall is None else max(clock, wall)
+        changes: dict[bytes, bytes | None] = {}
+        for key, stored in part.state.items():
+            touched.setdefault(key.decode(), decode_funder(stored))
+        for funder_id, known in touched.items():
+            funder = configured.get(funder_id)
+            if funder is not None and (state := self._refresh(funder, known, now)) is not None:
+                outputs.append(
+                    Output(topic_name(self._settings, "funder-states"), funder_id.encode(), encode(state), now)
+                )
+            stored = encode_funder(known)
+            if stored != part.state.get(funder_id.encode()):
+                changes[funder_id.encode()] = stored
+        return PartitionResult(changes, _clock_encoder.encode(clock), outputs)
+
+    def _read(self, record: Record, wall: int | None) -> FunderOutcome | CaptureSignal | BadInput:
+        if record.topic != self._signals:
+            return _outcome_decoder.decode(record.value or b"")
+        fields: Counter[str] = Counter()
+        event = decode(
+            "capture-signals",
+            record.key,
+            record.value,
+            record.timestamp,
+            known_funders=self._guide.policy.limits,
+            latest=None if wall is None else wall + AHEAD,
+            unknown_fields=fields,
+        )
+        for topic, number in fields.items():
+            metrics.UNKNOWN_FIELDS.labels(topic).inc(number)
+        if not isinstance(event, CaptureSignal | BadInput):
+            raise TypeError("capture-signals hold nothing but signals")
+        return event
+
+    def _refresh(self, funder: Funder, known: FunderRecord, now: int) -> FunderState | None:
+        """The funder's state with its present rates, when they changed and enough time went by; else None."""
+        if known.published is not None and now < known.published_at + REFRESH:
+            return None
+        rates = pass_rates(known, funder, self._guide.policy.config.pass_rate_window_days, now)
+        if rates == known.published:
+            return None
+        known.published, known.published_at = rates, now
+        before = self._guide.states.get(funder.id)
+        if before is None:
+            return FunderState(funder.id, rates, "normal", 1.0, rfc3339(now), "first outcomes", 1)
+        return msgspec.structs.replace(before, pass_rates=rates, version=before.version + 1)

@@ -1,0 +1,265 @@
+"""Replay: the same log and configuration give the same decisions, byte for byte.
+
+Two ways. A log that holds the recorded decisions is *followed*: each decision says in its headers what its worker
+had read by then, and its content says under which revision and funder states it was made and who had room, so the
+core is led through exactly the same steps. A log of inputs alone is *run*, as one worker would that reads every
+record by its timestamp and asks a reservation book in memory.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from heapq import merge
+from typing import cast
+
+import msgspec
+
+from agents.share import Share
+from agents.tenure import Tenure
+from config.problems import ConfigError
+from config.revisions import apply_record
+from config.rotation import Revision
+from config.settings import Settings
+from rotation.book import MemoryBook
+from rotation.decide import Steps
+from rotation.events import CaptureSignal, millis
+from rotation.outputs import Decision, FunderState
+from rotation.policy import Policy
+from rotation.reservations import Reserve, Reserved, Room, reservation_id
+from rotation.state import Borrower
+from rotation.turn import Turn
+from rotation.waves import waves
+from streams.batches import PartitionBatch, Record
+from streams.codec import BadInput, decode
+from streams.headers import POSITION_HEADER, Position, header, trace_headers
+from streams.log import LogRecord
+from streams.topics import BORROWER_INPUTS
+
+_decision_decoder = msgspec.json.Decoder(Decision)
+_state_decoder = msgspec.json.Decoder(FunderState)
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A decision as it stands in a log, and where its worker was."""
+
+    decision: Decision
+    value: bytes
+    position: Position
+
+    @property
+    def decided_at(self) -> int:
+        """When it was made (ms)."""
+        return _millis(self.decision.decided_at)
+
+
+class Log:
+    """A recorded log, sorted by what replay needs."""
+
+    def __init__(self, records: Iterable[LogRecord], configuration: Revision | None) -> None:
+        """`configuration` is used when the log holds no revision of the same content.
+
+        Raises:
+            ValueError: there is neither a configuration nor a revision in the log.
+        """
+        self.inputs: list[LogRecord] = []
+        self.decisions: list[LogRecord] = []
+        self.refused: set[tuple[str, int, int]] = set()
+        self._states: list[tuple[int, int, FunderState]] = []
+        self._revisions: list[tuple[int, Revision]] = []
+        for record in sorted(records, key=lambda r: (r.topic, r.partition, r.offset)):
+            self._take(record)
+        logged = [revision for _, revision in self._revisions]
+        if configuration is not None and configuration.sha256 not in {revision.sha256 for revision in logged}:
+            self._revisions = [(0, configuration)]
+        if not self._revisions:
+            raise ValueError("the log holds no rotation-config record: give the configuration")
+        self.funder_ids = frozenset(f.id for _, revision in self._revisions for f in revision.config.funders)
+        self._policies: dict[tuple[int, int], Policy] = {}
+
+    def policy(self, revision: int, states_version: int) -> Policy:
+        """The policy of a decision. A revision that the log does not hold is taken to be the given one."""
+        key = (revision, states_version)
+        if key not in self._policies:
+            by_id = {each.id: each for _, each in self._revisions}
+            states = {state.funder_id: state for offset, _, state in self._states if offset <= states_version}
+            self._policies[key] = Policy(by_id.get(revision, self._revisions[-1][1]), states, states_version)
+        return self._policies[key]
+
+    def policy_at(self, timestamp: int) -> Policy:
+        """The policy that records stamped up to `timestamp` (ms) make."""
+        revision = next((r for at, r in reversed(self._revisions) if at <= timestamp), self._revisions[0][1])
+        version = max((offset for offset, at, _ in self._states if at <= timestamp), default=-1)
+        return self.policy(revision.id, version)
+
+    def _take(self, record: LogRecord) -> None:
+        match record.topic:
+            case "routing-decisions":
+                self.decisions.append(record)
+            case "dead-letters":
+                headers = dict(record.headers)
+                self.refused.add(
+                    (headers["dlq.topic"].decode(), int(headers["dlq.partition"]), int(headers["dlq.offset"]))
+                )
+            case "rotation-config":
+                active = self._revisions[-1][1] if self._revisions else None
+                try:
+                    revision = apply_record(active, record.value or b"")
+                except ConfigError:
+                    return
+                if revision is not active:
+                    self._revisions.append((record.timestamp, revision))
+            case "funder-states":
+                self._states.append((record.offset, record.timestamp, _state_decoder.decode(record.value or b"")))
+            case topic if topic in BORROWER_INPUTS:
+                self.inputs.append(record)
+            case _:
+                pass
+
+
+def replay(settings: Settings, log: Log) -> Iterator[tuple[str, bytes]]:
+    """Every decision of the log as (decision id, bytes), each once; follows recorded decisions where there are any."""
+    seen: set[str] = set()
+    positioned = log.decisions and all(header(r.headers, POSITION_HEADER) for r in log.decisions)
+    for value in follow(settings, log) if positioned else run(settings, log):
+        decision_id = _decision_decoder.decode(value).decision_id
+        if decision_id not in seen:
+            seen.add(decision_id)
+            yield decision_id, value
+
+
+def follow(settings: Settings, log: Log) -> Iterator[bytes]:
+    """Lead each borrower through the steps that the recorded decisions tell of."""
+    decisions: dict[str, list[Recorded]] = defaultdict(list)
+    for record in log.decisions:
+        decision = _decision_decoder.decode(record.value or b"")
+        position = Position.decode(header(record.headers, POSITION_HEADER) or b"")
+        decisions[decision.customer_id].append(Recorded(decision, record.value or b"", position))
+    inputs: dict[str, list[LogRecord]] = defaultdict(list)
+    for record in log.inputs:
+        if (settings.topic_prefix + record.topic, record.partition, record.offset) not in log.refused:
+            inputs[(record.key or b"").decode(errors="replace")].append(record)
+    for customer_id, recorded in decisions.items():
+        yield from _Followed(log, customer_id, inputs[customer_id], recorded).values()
+
+
+class _Followed:
+    """One borrower, led along their recorded decisions."""
+
+    def __init__(self, log: Log, customer_id: str, inputs: Sequence[LogRecord], recorded: Sequence[Recorded]) -> None:
+        self._log = log
+        self._customer_id = customer_id
+        self._borrower = Borrower()
+        self._recorded = recorded
+        self._waiting = [[r for r in inputs if r.topic == topic] for topic in BORROWER_INPUTS]
+        self._answers = {
+            (reservation_id(customer_id, each.decision.drawdown_id, each.decision.attempt), each.decided_at): each
+            for each in recorded
+        }
+
+    def values(self) -> Iterator[bytes]:
+        for each in self._recorded:
+            policy = self._log.policy(each.decision.config_revision, each.decision.funder_states_version)
+            turn = Turn(self._customer_id, self._borrower, policy)
+            cause = self._read_up_to(turn, each.position)
+            if cause is not None:
+                self._do(turn, self._handle(turn, cause, each.position.now, quiet=False))
+            elif each.position.cause is None:
+                self._do(turn, turn.revisit(each.decision.drawdown_id, each.decided_at))
+            yield from (said.value for said in turn.decisions)
+
+    def _read_up_to(self, turn: Turn, position: Position) -> LogRecord | None:
+        """Fold in what was read before the cause; the cause itself, unless an earlier decision had it too."""
+        read: list[list[LogRecord]] = []
+        cause = None
+        for index, waiting in enumerate(self._waiting):
+            upto = [record for record in waiting if record.offset < position.offsets[index]]
+            self._waiting[index] = waiting[len(upto) :]
+            if index == position.cause and upto and upto[-1].offset == position.offsets[index] - 1:
+                cause = upto.pop()
+            read.append(upto)
+        for record in merge(*read, key=lambda r: r.timestamp):
+            self._do(turn, self._handle(turn, record, record.timestamp, quiet=True))
+        return cause
+
+    def _handle(self, turn: Turn, record: LogRecord, now: int, *, quiet: bool) -> Steps[object]:
+        event = decode(
+            record.topic, record.key, record.value, record.timestamp, known_funders=self._log.funder_ids, latest=None
+        )
+        if isinstance(event, BadInput | CaptureSignal):
+            return _nothing()
+        return turn.handle(event, now, list(trace_headers(record.headers)), quiet=quiet)
+
+    def _do(self, turn: Turn, steps: Steps[object]) -> None:
+        """Run steps to their end, answering reservations from the recorded decisions."""
+        try:
+            asked = next(steps)
+            while True:
+                asked = steps.send(self._answer(asked))
+        except StopIteration:
+            turn.operations.clear()
+
+    def _answer(self, asked: Reserve) -> Reserved:
+        recorded = self._answers.get((asked.id, asked.now))
+        chosen = None if recorded is None else recorded.decision.funder_id
+        excluded = {} if recorded is None else recorded.decision.excluded
+        before = asked.candidates[: asked.candidates.index(chosen)] if chosen in asked.candidates else asked.candidates
+        return Reserved(
+            funder_id=chosen if chosen in asked.candidates else None,
+            passed_over=tuple((funder_id, _room_code(excluded.get(funder_id, []))) for funder_id in before),
+        )
+
+
+def run(settings: Settings, log: Log) -> Iterator[bytes]:
+    """Do what one worker on the stream clock would do that reads all inputs by their timestamps."""
+    by_topic: dict[tuple[str, int], list[LogRecord]] = defaultdict(list)
+    for record in log.inputs:
+        by_topic[record.topic, record.partition].append(record)
+    in_topic_order = (by_topic[key] for key in sorted(by_topic, key=lambda k: (BORROWER_INPUTS.index(k[0]), k[1])))
+    book: MemoryBook | None = None
+    states: dict[int, dict[bytes, bytes]] = defaultdict(dict)
+    tenures: dict[int, Tenure] = {}
+    memos: dict[int, bytes] = {}
+    for record in merge(*in_topic_order, key=lambda r: r.timestamp):
+        if (settings.topic_prefix + record.topic, record.partition, record.offset) in log.refused:
+            continue
+        policy = log.policy_at(record.timestamp)
+        book = book or MemoryBook(policy.limits)
+        if book.limits is not policy.limits:
+            book.limits = policy.limits
+        partition, state = record.partition, states[record.partition]
+        if partition not in tenures:
+            tenures[partition] = Tenure(state, 0.0)
+        named = msgspec.structs.replace(record, topic=settings.topic_prefix + record.topic)
+        part = PartitionBatch(partition, BORROWER_INPUTS, [cast(Record, named)], state, memos.get(partition, b""))
+        share = Share(settings, part, tenures[partition], policy, latest=None, elapsed=None)
+        _drive(share, book)
+        result = share.result()
+        state.update((key, value) for key, value in result.changes.items() if value is not None)
+        memos[partition] = result.memo
+        share.settle()
+        decisions = settings.topic_prefix + "routing-decisions"
+        yield from (output.value for output in result.outputs if output.topic == decisions)
+
+
+def _drive(share: Share, book: MemoryBook) -> None:
+    wave = waves(share.turns())
+    try:
+        operations = next(wave)
+        while True:
+            operations = wave.send(book.apply(operation for _, operation in operations))
+    except StopIteration:
+        pass
+
+
+def _room_code(codes: Sequence[str]) -> Room:
+    """Why the book passed a funder over, from its recorded exclusion codes."""
+    return "guarantee_ratio" if "guarantee_ratio" in codes else "quota_exhausted"
+
+
+def _nothing() -> Steps[object]:
+    yield from ()
+    return None
+
+
+def _millis(time: str) -> int:
+    return millis(datetime.fromisoformat(time))

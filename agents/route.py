@@ -1,0 +1,76 @@
+"""The borrowers' agent: from a batch of grants, requests, outcomes and repayments to routing decisions.
+
+Gather the batch by borrower, let the core run their turns against the reservation book, and write what came of it:
+borrower records, decisions, advice, outcomes for the funders' agent, dead letters.
+"""
+
+from time import monotonic, time
+
+import faust
+
+from agents.reserve import Reservations
+from agents.share import Share
+from agents.tenure import Tenure
+from config.settings import Settings
+from rotation.waves import waves
+from streams.batches import Batch, PartitionBatch, Revoked
+from streams.guide import Guide
+from streams.metrics import BATCH_RECORDS, BATCH_SECONDS
+
+#: On the wall clock, time alone moves a partition only when no record came for this long (seconds): records that
+#: wait to be read are older than now, and must not find their drawdowns expired.
+QUIET_SECONDS = 2.0
+
+
+class Router:
+    """Routes batches of the borrower topics."""
+
+    def __init__(self, settings: Settings, guide: Guide, reservations: Reservations) -> None:
+        self._settings = settings
+        self._guide = guide
+        self._reservations = reservations
+        self._tenures: dict[int, Tenure] = {}
+
+    async def run(self, batches: faust.Stream[Batch]) -> None:
+        """Route every batch; the body of the Faust agent."""
+        async for batch in batches:
+            async with batch:
+                try:
+                    await self.route(batch)
+                except Revoked:
+                    self._tenures.clear()
+                    raise
+
+    async def route(self, batch: Batch) -> None:
+        """Route one batch, and commit what came of it."""
+        started = monotonic()
+        if batch.is_tick:
+            await self._reservations.keep()
+        policy = self._guide.policy
+        shares = [self._share(part, batch.is_tick) for part in batch.partitions]
+        wave = waves(turn for share in shares for turn in share.turns())
+        try:
+            operations = next(wave)
+            while True:
+                operations = wave.send(await self._reservations.apply(batch, operations, policy.limits))
+        except StopIteration:
+            pass
+        decided = monotonic()
+        await batch.commit({share.partition: share.result() for share in shares})
+        for share in shares:
+            share.settle()
+        BATCH_SECONDS.labels("decide").observe(decided - started)
+        BATCH_SECONDS.labels("write").observe(monotonic() - decided)
+        if not batch.is_tick:
+            BATCH_RECORDS.observe(sum(len(part.records) for part in batch.partitions))
+
+    def _share(self, part: PartitionBatch, is_tick: bool) -> Share:
+        now = monotonic()
+        tenure = self._tenures.get(part.partition)
+        if tenure is None or tenure.state is not part.state:
+            tenure = self._tenures[part.partition] = Tenure(part.state, now)
+        if part.records:
+            tenure.last_records = now
+        wall = int(time() * 1000) if self._settings.clock == "wall" else None
+        quiet = is_tick and now - tenure.last_records > QUIET_SECONDS
+        return Share(self._settings, part, tenure, self._guide.policy, latest=wall, elapsed=wall if quiet else None)

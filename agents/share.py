@@ -1,0 +1,183 @@
+"""One partition's share of a batch on its way through the core: its borrowers' turns, and what is written for them."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import msgspec
+
+from agents.tenure import Tenure
+from config.settings import Settings
+from rotation.decide import Steps
+from rotation.events import BorrowerEvent, DrawdownRequest
+from rotation.outputs import FunderOutcome, encode
+from rotation.policy import Policy
+from rotation.state import decode_borrower, encode_borrower
+from rotation.turn import Said, Turn
+from streams import metrics
+from streams.batches import Output, PartitionBatch, PartitionResult, Record
+from streams.codec import AHEAD, BadInput, decode
+from streams.deadletters import dead_letter
+from streams.headers import POSITION_HEADER, SOURCE_HEADER, Position, encode_source, trace_headers
+from streams.topics import BORROWER_INPUTS, topic_name
+
+Trace = tuple[tuple[str, bytes], ...]
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One usable record: its event, and where the partition stood with it."""
+
+    record: Record
+    event: BorrowerEvent
+    position: Position
+
+
+class Memo(msgspec.Struct, array_like=True):
+    """What a partition remembers besides its borrowers: stream time (ms) and the next offset of each input."""
+
+    clock: int = 0
+    offsets: list[int] = msgspec.field(default_factory=lambda: [0] * len(BORROWER_INPUTS))
+
+
+_memo_encoder = msgspec.msgpack.Encoder()
+_memo_decoder = msgspec.msgpack.Decoder(Memo)
+
+
+class Share:
+    """The records of one partition number, grouped by borrower.
+
+    `latest` is the wall clock (ms), None with the stream clock; `elapsed` is the wall clock when time alone may
+    move this partition.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        part: PartitionBatch,
+        tenure: Tenure,
+        policy: Policy,
+        *,
+        latest: int | None,
+        elapsed: int | None,
+    ) -> None:
+        self.partition = part.partition
+        self._settings = settings
+        self._part = part
+        self._tenure = tenure
+        self._policy = policy
+        self._memo = _memo_decoder.decode(part.memo) if part.memo else Memo()
+        self._outputs: list[Output] = []
+        self._turns: list[Turn] = []
+        self._steps: dict[str, list[Step]] = {}
+        self._counts: Counter[str] = Counter()
+        self._begin = self._position(None)
+        inputs = {topic_name(settings, name): index for index, name in enumerate(BORROWER_INPUTS)}
+        for record in part.records:
+            self._gather(record, inputs[record.topic], latest)
+        self._due = max(self._memo.clock, elapsed or 0)
+
+    def turns(self) -> Iterator[tuple[int, Turn, Steps[None]]]:
+        """The turn of each borrower that has an event here, or a drawdown that fell due.
+
+        After a change of configuration or funder states also of each that has a drawdown held.
+        """
+        changed = self._tenure.policy is not self._policy
+        woken = self._tenure.waiting() if changed else self._tenure.due(self._due)
+        for customer_id in dict.fromkeys((*self._steps, *woken)):
+            borrower = decode_borrower(self._part.state.get(customer_id.encode()))
+            turn = Turn(customer_id, borrower, self._policy)
+            self._turns.append(turn)
+            yield self.partition, turn, self._run(turn, changed)
+
+    def result(self) -> PartitionResult:
+        """What is to be written for this partition."""
+        changes: dict[bytes, bytes | None] = {}
+        for turn in self._turns:
+            key = turn.customer_id.encode()
+            stored = encode_borrower(turn.borrower)
+            if stored != self._part.state.get(key):
+                changes[key] = stored
+        return PartitionResult(changes, _memo_encoder.encode(self._memo), self._outputs)
+
+    def settle(self) -> None:
+        """The result is written: remember who wants to be woken when, and count."""
+        for turn in self._turns:
+            self._tenure.set_wake(turn.customer_id, turn.borrower.wake_at)
+        self._tenure.policy = self._policy
+        for topic, count in self._counts.items():
+            metrics.UNKNOWN_FIELDS.labels(topic).inc(count)
+
+    def _gather(self, record: Record, index: int, latest: int | None) -> None:
+        self._memo.offsets[index] = record.offset + 1
+        event = decode(
+            BORROWER_INPUTS[index],
+            record.key,
+            record.value,
+            record.timestamp,
+            known_funders=self._policy.limits,
+            latest=None if latest is None else latest + AHEAD,
+            unknown_fields=self._counts,
+        )
+        if isinstance(event, BadInput):
+            self._refuse(record, event.reason, event.detail)
+            return
+        self._memo.clock = max(self._memo.clock, record.timestamp)
+        if isinstance(event, DrawdownRequest) and event.exclude_funders:
+            metrics.UNKNOWN_EXCLUSIONS.inc(sum(id not in self._policy.limits for id in event.exclude_funders))
+        self._steps.setdefault(event.customer_id, []).append(Step(record, event, self._position(index)))
+
+    def _position(self, cause: int | None) -> Position:
+        return Position(tuple(self._memo.offsets), cause, self._memo.clock)
+
+    def _run(self, turn: Turn, changed: bool) -> Steps[None]:
+        before = self._begin
+        if changed:
+            yield from turn.reconsider(before.now if self._part.records else self._due)
+            self._publish(turn, before, ())
+        for step in self._steps.get(turn.customer_id, ()):
+            trace = trace_headers(step.record.headers)
+            refusal = yield from turn.handle(step.event, step.position.now, list(trace))
+            self._publish(turn, before, trace, step)
+            before = step.position
+            if refusal is not None:
+                self._refuse(step.record, refusal.reason, refusal.detail)
+        yield from turn.wake(self._due)
+        self._publish(turn, before, ())
+
+    def _publish(self, turn: Turn, before: Position, trace: Trace, step: Step | None = None) -> None:
+        """Put what the turn said since the last call into the outputs; `before` is where it stood then."""
+        key = turn.customer_id.encode()
+        for said in turn.decisions:
+            self._count(said)
+            position = before if said.by_time or step is None else step.position
+            headers = (*(said.trace if said.by_time else trace), (POSITION_HEADER, position.encode()))
+            self._say("routing-decisions", key, said.value, said.now, headers)
+        for application in turn.applications:
+            self._say("credit-applications", key, encode(application), self._memo.clock, trace)
+        for outcome in turn.outcomes:
+            self._tell_funder(outcome, trace, step)
+        turn.decisions, turn.applications, turn.outcomes = [], [], []
+
+    def _tell_funder(self, outcome: FunderOutcome, trace: Trace, step: Step | None) -> None:
+        if step is None:
+            raise ValueError("an outcome without a record")
+        if outcome.late:
+            metrics.LATE_DISBURSEMENTS.labels(outcome.funder_id).inc()
+        source = (SOURCE_HEADER, encode_source(self.partition, step.record.offset))
+        key = outcome.funder_id.encode()
+        self._say("funder-outcomes", key, encode(outcome), outcome.occurred_at, (*trace, source))
+
+    def _say(self, topic: str, key: bytes, value: bytes, timestamp: int, headers: Trace) -> None:
+        self._outputs.append(Output(topic_name(self._settings, topic), key, value, timestamp, headers))
+
+    def _refuse(self, record: Record, reason: str, detail: str) -> None:
+        metrics.DEAD_LETTERS.labels(reason).inc()
+        self._outputs.append(dead_letter(self._settings, record, reason, detail))
+
+    def _count(self, said: Said) -> None:
+        if said.status is None:
+            metrics.REPEATS.inc()
+        else:
+            metrics.DECISIONS.labels(said.status).inc()
+        if said.status == "routed":
+            for rule in said.relaxed:
+                metrics.RELAXATIONS.labels(rule).inc()

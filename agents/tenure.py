@@ -1,0 +1,45 @@
+"""What a worker knows of a partition only while it holds it: who wants to be woken, and since when nothing came."""
+
+from collections.abc import Mapping
+from heapq import heappop, heappush
+
+from rotation.policy import Policy
+from rotation.state import stored_wake_at
+
+
+class Tenure:
+    """One partition in our hands. `state` is its part of the borrowers table; a new one means a new tenure."""
+
+    def __init__(self, state: Mapping[bytes, bytes], now: float) -> None:
+        """`now` is a monotonic clock's seconds."""
+        self.state = state
+        #: When the last records came; a partition just taken over may have many waiting.
+        self.last_records = now
+        #: Under which policy its held drawdowns were last considered.
+        self.policy: Policy | None = None
+        self._wake_at: dict[str, int] = {}
+        self._queue: list[tuple[int, str]] = []
+        for key, stored in state.items():
+            self.set_wake(key.decode(), stored_wake_at(stored))
+
+    def set_wake(self, customer_id: str, at: int | None) -> None:
+        """When the borrower wants to be woken next (ms of stream time); None for never."""
+        if at is None:
+            self._wake_at.pop(customer_id, None)
+        elif self._wake_at.get(customer_id) != at:
+            self._wake_at[customer_id] = at
+            heappush(self._queue, (at, customer_id))
+
+    def due(self, now: int) -> list[str]:
+        """Borrowers who want to be woken by `now`; each has to be given a new time (or None) afterwards."""
+        found = []
+        while self._queue and self._queue[0][0] <= now:
+            at, customer_id = heappop(self._queue)
+            if self._wake_at.get(customer_id) == at:
+                del self._wake_at[customer_id]
+                found.append(customer_id)
+        return found
+
+    def waiting(self) -> list[str]:
+        """All borrowers with a held drawdown."""
+        return list(self._wake_at)

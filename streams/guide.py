@@ -1,0 +1,150 @@
+"""What every worker must know: the active configuration revision and where each funder stands.
+
+Both topics are small and read whole by every worker, without a consumer group. (The stream library's global tables
+do not work with several workers.) A broken record is refused, counted and reported; what stood before it stays.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from config.problems import ConfigError
+from config.revisions import apply_record, encode_record
+from config.rotation import Revision
+from config.settings import Settings
+from rotation.outputs import FunderState
+from rotation.policy import Policy
+from streams.metrics import CONFIG_REFUSED, CONFIG_REVISION, STATES_REFUSED
+from streams.topics import topic_name
+
+log = logging.getLogger("loanrouter.guide")
+
+_state_decoder = msgspec.json.Decoder(FunderState)
+
+
+class Guide:
+    """Follows `rotation-config` and `funder-states`. `policy` is always the newest of both."""
+
+    def __init__(self, settings: Settings, first: Callable[[], Revision]) -> None:
+        """`first` loads the configuration file; it is called when the log of revisions is empty."""
+        self._settings = settings
+        self._first = first
+        self._config = TopicPartition(topic_name(settings, "rotation-config"), 0)
+        self._states = TopicPartition(topic_name(settings, "funder-states"), 0)
+        self._revision: Revision | None = None
+        self._known: dict[str, FunderState] = {}
+        self._version = -1
+        self._policy: Policy | None = None
+        self._consumer: AIOKafkaConsumer | None = None
+        self._follower: asyncio.Task[None] | None = None
+        self.on_change: Callable[[], None] = lambda: None
+
+    @property
+    def policy(self) -> Policy:
+        """The newest revision and states, compiled. Only after `start`."""
+        if self._policy is None:
+            raise RuntimeError("the guide has not started")
+        return self._policy
+
+    @property
+    def states(self) -> dict[str, FunderState]:
+        """The last known state of each funder that has one."""
+        return self._known
+
+    async def start(self) -> None:
+        """Read both topics to their present ends, publishing the first revision when there is none.
+
+        Raises:
+            ConfigError: there is no revision yet and the configuration file cannot be used.
+        """
+        self._consumer = AIOKafkaConsumer(**self._settings.kafka_client_args(), auto_offset_reset="earliest")
+        await self._consumer.start()
+        self._consumer.assign([self._config, self._states])
+        await self._consumer.seek_to_beginning(self._config, self._states)
+        await self._read_to_end()
+        if self._revision is None:
+            await self._publish_first()
+            while self._revision is None:
+                await self._read_to_end()
+        self._follower = asyncio.create_task(self._follow(), name="guide")
+
+    async def stop(self) -> None:
+        """Stop following."""
+        if self._follower is not None:
+            self._follower.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._follower
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    def failed(self) -> BaseException | None:
+        """Why following ended, if it did: the worker must not go on without it."""
+        if self._follower is None or not self._follower.done() or self._follower.cancelled():
+            return None
+        return self._follower.exception()
+
+    async def _read_to_end(self) -> None:
+        consumer = self._consumer
+        assert consumer is not None
+        ends = await consumer.end_offsets([self._config, self._states])
+        while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+            self._take(await consumer.getmany(timeout_ms=200))
+
+    async def _follow(self) -> None:
+        assert self._consumer is not None
+        while True:
+            if self._take(await self._consumer.getmany(timeout_ms=60_000)):
+                self.on_change()
+
+    def _take(self, fetched: dict[TopicPartition, list[Any]]) -> bool:
+        """Apply records; whether anything changed."""
+        before = (self._revision, self._version)
+        for record in fetched.get(self._config, ()):
+            self._take_revision(record.offset, record.value)
+        for record in fetched.get(self._states, ()):
+            self._take_state(record.offset, record.value)
+        if self._revision is None or before == (self._revision, self._version):
+            return False
+        self._policy = Policy(self._revision, self._known, self._version)
+        return True
+
+    def _take_revision(self, offset: int, value: bytes | None) -> None:
+        try:
+            self._revision = apply_record(self._revision, value or b"")
+        except ConfigError as error:
+            CONFIG_REFUSED.inc()
+            log.error("refused record %d of rotation-config, the active revision stays: %s", offset, error)
+        else:
+            CONFIG_REVISION.set(self._revision.id)
+
+    def _take_state(self, offset: int, value: bytes | None) -> None:
+        try:
+            state = _state_decoder.decode(value or b"")
+        except msgspec.DecodeError as error:
+            STATES_REFUSED.inc()
+            log.error("refused record %d of funder-states: %s", offset, error)
+        else:
+            self._known = {**self._known, state.funder_id: state}
+            self._version = offset
+
+    async def _publish_first(self) -> None:
+        """Put the file's configuration into the log. Of two workers that do, the first one counts."""
+        revision = self._first()
+        producer = AIOKafkaProducer(**self._settings.kafka_client_args(), acks="all")
+        await producer.start()
+        try:
+            record = encode_record(
+                revision,
+                author="loanrouter",
+                reason="first revision, from the configuration file",
+                occurred_at=datetime.now(UTC),
+            )
+            await producer.send_and_wait(self._config.topic, value=record, key=b"config", partition=0)
+        finally:
+            await producer.stop()

@@ -1,0 +1,57 @@
+"""Record headers of ours, and those that are passed on.
+
+`loanrouter-position` on a decision says where its partition stood: for each borrower topic, in the order of
+`BORROWER_INPUTS`, the next offset after what the decision took into account; which of them caused it (nothing for
+time itself); and stream time. With it replay handles the records in the same order as the worker did.
+"""
+
+from collections.abc import Iterable
+from typing import Self
+
+import msgspec
+
+Headers = Iterable[tuple[str, bytes]]
+
+POSITION_HEADER = "loanrouter-position"
+SOURCE_HEADER = "loanrouter-source"
+_TRACE = frozenset({"traceparent", "tracestate"})
+
+
+class Position(msgspec.Struct, frozen=True):
+    """How far a partition was: next offset of each borrower topic, the index of the causing one, stream time (ms)."""
+
+    offsets: tuple[int, ...]
+    cause: int | None
+    now: int
+
+    def encode(self) -> bytes:
+        """The header's value: `offset,offset,…;cause;now`."""
+        cause = "" if self.cause is None else self.cause
+        return f"{','.join(map(str, self.offsets))};{cause};{self.now}".encode()
+
+    @classmethod
+    def decode(cls, value: bytes) -> Self:
+        """Read a header's value; raises `ValueError` for one that is not ours."""
+        offsets, cause, now = value.decode().split(";")
+        return cls(tuple(int(o) for o in offsets.split(",")), int(cause) if cause else None, int(now))
+
+
+def encode_source(partition: int, offset: int) -> bytes:
+    """The value of `loanrouter-source`: the partition and offset of the outcome that a re-keyed one came from."""
+    return f"{partition},{offset}".encode()
+
+
+def decode_source(value: bytes) -> tuple[int, int]:
+    """Read a `loanrouter-source`; raises `ValueError`."""
+    partition, offset = value.split(b",")
+    return int(partition), int(offset)
+
+
+def header(headers: Headers, name: str) -> bytes | None:
+    """The last header of that name."""
+    return dict(headers).get(name)
+
+
+def trace_headers(headers: Headers) -> tuple[tuple[str, bytes], ...]:
+    """The trace context, which every output carries on."""
+    return tuple((name, value) for name, value in headers if name in _TRACE)

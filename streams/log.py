@@ -1,0 +1,122 @@
+"""Recorded logs: Kafka records as JSON lines of topic, partition, offset, timestamp, key, headers and value.
+
+`value` is the JSON document itself when the bytes are its compact form, else the text as a string under
+`value_text`, else `value_base64`; null is a null value. `headers` is a list of [name, text], or of
+[name, null, base64] for bytes that are no text.
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+
+class LogRecord(msgspec.Struct, frozen=True):
+    """One record of a log. `timestamp` in ms."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class LogError(Exception):
+    """A line of a log cannot be read: says which and why."""
+
+
+def read_log(lines: Iterable[str | bytes], prefix: str = "") -> Iterator[LogRecord]:
+    """The records of a log, their topics without `prefix`; blank lines are passed over. Raises `LogError`."""
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            yield _record(msgspec.json.decode(line), prefix, number - 1)
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+            problem = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+            raise LogError(f"line {number}: {problem}") from None
+
+
+def log_line(record: LogRecord) -> bytes:
+    """One line of a log, with its line end."""
+    document = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp": record.timestamp,
+        **_written("key", record.key),
+        "headers": [_written_header(name, value) for name, value in record.headers],
+        **_written_value(record.value),
+    }
+    return msgspec.json.encode(document) + b"\n"
+
+
+def _record(line: dict[str, Any], prefix: str, number: int) -> LogRecord:
+    return LogRecord(
+        topic=str(line["topic"]).removeprefix(prefix),
+        partition=int(line.get("partition", 0)),
+        offset=int(line.get("offset", number)),
+        timestamp=int(line["timestamp"]),
+        key=_read(line, "key"),
+        value=_read_value(line),
+        headers=tuple(_read_header(each) for each in _pairs(line.get("headers"))),
+    )
+
+
+def _read(line: dict[str, Any], name: str) -> bytes | None:
+    if f"{name}_base64" in line:
+        return b64decode(line[f"{name}_base64"], validate=True)
+    text = line.get(name)
+    if text is not None and not isinstance(text, str):
+        raise TypeError(f"{name} is neither text nor null")
+    return None if text is None else text.encode()
+
+
+def _read_value(line: dict[str, Any]) -> bytes | None:
+    if "value_text" in line or "value_base64" in line:
+        return _read({"value": line.get("value_text"), **line} if "value_text" in line else line, "value")
+    document = line["value"]
+    return None if document is None else msgspec.json.encode(document)
+
+
+def _pairs(headers: Any) -> Iterable[Any]:
+    return headers.items() if isinstance(headers, dict) else headers or ()
+
+
+def _read_header(header: Any) -> tuple[str, bytes]:
+    if isinstance(header, dict):
+        header = (header["key"], header["value"])
+    name, text, *coded = header
+    if coded:
+        return name, b64decode(coded[0], validate=True)
+    return name, b"" if text is None else str(text).encode()
+
+
+def _written(name: str, value: bytes | None) -> dict[str, Any]:
+    if value is None:
+        return {name: None}
+    try:
+        return {name: value.decode()}
+    except UnicodeDecodeError:
+        return {f"{name}_base64": b64encode(value).decode()}
+
+
+def _written_value(value: bytes | None) -> dict[str, Any]:
+    if value is None:
+        return {"value": None}
+    try:
+        if msgspec.json.encode(msgspec.json.decode(value)) == value and value != b"null":
+            return {"value": msgspec.Raw(value)}
+        return {"value_text": value.decode()}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {"value_base64": b64encode(value).decode()}
+
+
+def _written_header(name: str, value: bytes) -> list[Any]:
+    try:
+        return [name, value.decode()]
+    except UnicodeDecodeError:
+        return [name, None, b64encode(value).decode()]
