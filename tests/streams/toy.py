@@ -42,8 +42,10 @@ def count(batch: Batch, output: str) -> dict[int, PartitionResult]:
     return results
 
 
-def counting_app(settings: Settings, *, idempotent: bool = True, before: Before | None = None) -> LoanrouterApp:
-    """The toy application; `before` is awaited with each batch before it is counted."""
+def counting_app(
+    settings: Settings, *, idempotent: bool = True, before: Before | None = None, counting: bool = True
+) -> LoanrouterApp:
+    """The toy application; `before` is awaited with each batch before it is counted, if at all."""
     app = create_app(settings, idempotent=idempotent)
 
     @app.batch_agent("counter", topics=SOURCES, table="counts")
@@ -52,7 +54,8 @@ def counting_app(settings: Settings, *, idempotent: bool = True, before: Before 
             async with batch:
                 if before is not None:
                     await before(batch)
-                await batch.commit(count(batch, topic_name(settings, OUTPUT)))
+                if counting:
+                    await batch.commit(count(batch, topic_name(settings, OUTPUT)))
 
     return app
 
