@@ -112,6 +112,10 @@ class LoanrouterApp(faust.App):
             raise RuntimeError("the application has no agents: wrong module, or a worker that would only look alive")
         await super().on_start()
 
+    def _create_directories(self) -> None:
+        self.settings.data.mkdir(parents=True, exist_ok=True)
+        super()._create_directories()
+
     async def _on_agent_error(self, agent: AgentT[Any], exc: BaseException) -> None:
         await self.crash(exc)
 

@@ -36,6 +36,9 @@ Reason = Literal[
 ]
 """Why an input is a dead letter; of several the first in this order is given."""
 
+AHEAD = 5 * 60_000
+"""How far ahead of the wall clock a record may be, ms (contract, section 3, Time)."""
+
 MAX_BYTES = 64 * 1024
 """Largest record value, and largest key."""
 

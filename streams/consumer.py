@@ -170,6 +170,8 @@ class BatchConsumer(driver.Consumer):
 
     async def wait_empty(self) -> None:
         """Wait, for a bounded time, for the batches in work to end; commit what they acknowledged."""
+        if self.app.crashed:
+            return  # the consumer's thread ends by itself, and would leave a commit hanging
         await asyncio.gather(*(agent.wind_down() for agent in self.app.batch_agents.values()))
         await self.maybe_wait_for_commit_to_finish()  # it may not hold the latest offsets
         await self.commit()

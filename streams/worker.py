@@ -82,9 +82,11 @@ async def _run(app: LoanrouterApp) -> None:
     work = asyncio.create_task(_work(app, stop))
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
-    if not app.started:
+    if stop.is_set() and not app.started:
         work.cancel()
-    with suppress(asyncio.CancelledError):
+        with suppress(asyncio.CancelledError):
+            await work
+    else:
         await work
 
 
