@@ -38,6 +38,8 @@ class Settings:
     session_timeout_seconds: int = 30
     log_level: str = "INFO"
     redis_password: str | None = field(default=None, repr=False)
+    kafka_idempotence: bool = True
+    """Off only for a broker that has no idempotent producers, such as the embedded one."""
     kafka_security_protocol: str = "PLAINTEXT"
     kafka_sasl_mechanism: str = "PLAIN"
     kafka_sasl_username: str | None = None
@@ -178,6 +180,8 @@ def _file(text: str) -> Path:
     return Path(text)
 
 
+_on_or_off = _one_of("on", "off")
+
 VARIABLES = (
     Variable("LOANROUTER_KAFKA", "kafka", "host:port, or several with commas between", _brokers),
     Variable("LOANROUTER_REDIS", "redis", "a URL redis://, rediss:// or unix://", _redis_url),
@@ -204,6 +208,7 @@ VARIABLES = (
         _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
     ),
     Variable("LOANROUTER_REDIS_PASSWORD", "redis_password", "a password", str),
+    Variable("LOANROUTER_KAFKA_IDEMPOTENCE", "kafka_idempotence", "on or off", lambda text: _on_or_off(text) == "on"),
     Variable(
         "LOANROUTER_KAFKA_SECURITY_PROTOCOL",
         "kafka_security_protocol",
