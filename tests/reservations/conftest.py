@@ -18,16 +18,9 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[EmbeddedRedis]:
-    """A Redis for the tests that do not end it."""
-    with EmbeddedRedis() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def shared_book_of_session(server: EmbeddedRedis, runner: asyncio.Runner) -> Iterator[SharedBook]:
+def shared_book_of_session(embedded_redis: EmbeddedRedis, runner: asyncio.Runner) -> Iterator[SharedBook]:
     """The shared book's client, opened once."""
-    book = SharedBook(server.url, runner)
+    book = SharedBook(embedded_redis.url, runner)
     yield book
     book.close()
 
