@@ -91,6 +91,14 @@ class Log:
         version = max((offset for offset, at, _ in self._states if at <= timestamp), default=-1)
         return self.policy(revision.id, version)
 
+    def recorded(self) -> dict[str, bytes]:
+        """The bytes of each recorded decision by its id; of repeats the first."""
+        found: dict[str, bytes] = {}
+        for record in self.decisions:
+            value = record.value or b""
+            found.setdefault(_decision_decoder.decode(value).decision_id, value)
+        return found
+
     def _take(self, record: LogRecord) -> None:
         match record.topic:
             case "routing-decisions":

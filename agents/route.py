@@ -44,6 +44,7 @@ class Router:
     async def route(self, batch: Batch) -> None:
         """Route one batch, and commit what came of it."""
         started = monotonic()
+        self._reservations.begin()
         if batch.is_tick:
             await self._reservations.keep()
         policy = self._guide.policy

@@ -1,0 +1,53 @@
+"""Reading topics from their beginning to their present end, without a consumer group: for people's questions."""
+
+from collections.abc import AsyncIterator, Iterable
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import UnknownTopicOrPartitionError
+
+from config.settings import Settings
+from streams.batches import Record
+from streams.log import LogRecord
+from streams.topics import topic_name
+
+
+async def read_topics(settings: Settings, names: Iterable[str]) -> AsyncIterator[LogRecord]:
+    """Every record of the topics (contract names), as far as they reach when this is called.
+
+    One partition's records come in order. Raises `aiokafka.errors.KafkaError` when no broker answers or a topic is
+    missing.
+    """
+    wanted = {topic_name(settings, name): name for name in names}
+    consumer = AIOKafkaConsumer(**settings.kafka_client_args(), auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        existing = await consumer.topics()
+        if missing := wanted.keys() - existing:
+            raise UnknownTopicOrPartitionError(f"no such topic: {', '.join(sorted(missing))}")
+        partitions = [
+            TopicPartition(topic, partition)
+            for topic in wanted
+            for partition in consumer.partitions_for_topic(topic) or ()
+        ]
+        consumer.assign(partitions)
+        begins = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        left = {tp for tp in partitions if begins[tp] < ends[tp]}
+        for tp in partitions:
+            consumer.seek(tp, begins[tp])
+        consumer.pause(*(tp for tp in partitions if tp not in left))
+        while left:
+            for tp, records in (await consumer.getmany(*left, timeout_ms=500)).items():
+                for record in records:
+                    if record.offset < ends[tp]:
+                        yield _log_record(record, wanted[tp.topic])
+            # A position passes offsets that hold no record, as compaction and transactions leave them.
+            left = {tp for tp in left if await consumer.position(tp) < ends[tp]}
+    finally:
+        await consumer.stop()
+
+
+def _log_record(record: Record, name: str) -> LogRecord:
+    return LogRecord(
+        name, record.partition, record.offset, record.timestamp, record.key, record.value, tuple(record.headers)
+    )
