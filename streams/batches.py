@@ -28,13 +28,16 @@ class Revoked(Exception):
 
 
 class Output(msgspec.Struct, array_like=True, frozen=True):
-    """One record to publish. `timestamp` in milliseconds; without `partition` Kafka's murmur2 of the key decides."""
+    """One record to publish. `timestamp` in milliseconds; without `partition` Kafka's murmur2 of the key decides.
+
+    Key, value and a header's value may be null, as those of a dead letter are when the record's were.
+    """
 
     topic: str
-    key: bytes
-    value: bytes
+    key: bytes | None
+    value: bytes | None
     timestamp: int
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
     partition: int | None = None
 
 

@@ -170,7 +170,7 @@ class Committer:
         for output in outputs:
             partition = output.partition
             if partition is None:
-                partition = await producer.partition_of(output.topic, output.key)
+                partition = await producer.partition_of(output.topic, output.key or b"")
             batches[TP(output.topic, partition)].append(
                 Produced(output.key, output.value, output.timestamp, output.headers)
             )

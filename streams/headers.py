@@ -10,7 +10,7 @@ from typing import Self
 
 import msgspec
 
-Headers = Iterable[tuple[str, bytes]]
+Headers = Iterable[tuple[str, bytes | None]]
 
 POSITION_HEADER = "loanrouter-position"
 SOURCE_HEADER = "loanrouter-source"
@@ -54,4 +54,4 @@ def header(headers: Headers, name: str) -> bytes | None:
 
 def trace_headers(headers: Headers) -> tuple[tuple[str, bytes], ...]:
     """The trace context, which every output carries on."""
-    return tuple((name, value) for name, value in headers if name in _TRACE)
+    return tuple((name, value) for name, value in headers if name in _TRACE and value is not None)

@@ -16,7 +16,7 @@ from aiokafka.structs import RecordMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 BATCH_BYTES = 900_000  # Kafka's default `message.max.bytes` is 1,048,588
 
 
@@ -28,7 +28,7 @@ def _partition(key: bytes, partitions: int) -> int:
 class Produced(NamedTuple):
     """One record to send; `timestamp` in milliseconds."""
 
-    key: bytes
+    key: bytes | None
     value: bytes | None
     timestamp: int
     headers: Headers
