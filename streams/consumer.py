@@ -78,6 +78,9 @@ class BatchConsumer(driver.Consumer):
         except ConsumerStoppedError:
             if not self.app.should_stop:
                 raise
+        except asyncio.CancelledError:
+            if not fetcher.should_stop:  # else the library takes it for a crash when it is rebalancing
+                raise
         finally:
             for task in (*pumps, stopped):
                 task.cancel()
@@ -89,8 +92,9 @@ class BatchConsumer(driver.Consumer):
             if not tps:
                 await self._until_resumed()
                 continue
+            generation = self.app.consumer_generation_id
             records = await self._thread.fetch(tps)
-            if records:
+            if records and generation == self.app.consumer_generation_id:
                 # As in the library: recovery starts again from what it has seen when flow is suspended in between.
                 await self.wait_first(self._pass_on(records), self.suspend_flow.wait())
 
@@ -101,9 +105,9 @@ class BatchConsumer(driver.Consumer):
 
     async def _pump(self, agent: BatchAgent) -> None:
         fetch: asyncio.Future[RecordLists] | None = None
+        generation = 0  # that of `fetch`
         while True:
             await agent.free.wait()
-            generation = self.app.consumer_generation_id
             tps = {tp for tp in self._flowing() if tp.topic in agent.topics}
             if not tps:
                 fetch = None
@@ -111,9 +115,11 @@ class BatchConsumer(driver.Consumer):
                 continue
             if agent.tick.is_set():
                 agent.tick.clear()
-                agent.hand_on(self._batch(agent, {tp: [] for tp in tps}, generation))
+                agent.hand_on(self._batch(agent, {tp: [] for tp in tps}, self.app.consumer_generation_id))
                 continue
-            fetch = fetch or asyncio.ensure_future(self._thread.fetch(tps))
+            if fetch is None:
+                generation = self.app.consumer_generation_id
+                fetch = asyncio.ensure_future(self._thread.fetch(tps))
             tick = asyncio.ensure_future(agent.tick.wait())
             try:
                 await asyncio.wait((fetch, tick), return_when=asyncio.FIRST_COMPLETED)
@@ -122,7 +128,7 @@ class BatchConsumer(driver.Consumer):
             if not fetch.done():
                 continue
             records, fetch = fetch.result(), None
-            # Recovery seeks again after every rebalance, so what a stale fetch brought is fetched again.
+            # What was fetched before a rebalance is fetched again: recovery ends all fetches and seeks.
             if records and self.flow_active and generation == self.app.consumer_generation_id:
                 agent.hand_on(self._batch(agent, {TP(*tp): found for tp, found in records.items()}, generation))
 

@@ -37,6 +37,10 @@ class LeasedConsumerThread(AIOKafkaConsumerThread):
 
     last_heartbeat = float("-inf")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._fetches: set[asyncio.Task[Any]] = set()
+
     async def on_start(self) -> None:
         """Call when the thread starts."""
         await super().on_start()
@@ -75,8 +79,32 @@ class LeasedConsumerThread(AIOKafkaConsumerThread):
 
         Not through the library's method queue: its two workers would be held by waiting fetches.
         """
-        waiting = self._fetch_records(self._ensure_consumer(), tps, timeout=POLL_SECONDS)
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(waiting, self.thread_loop))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._fetch(tps), self.thread_loop))
+
+    async def _fetch(self, tps: set[TP]) -> Mapping[TopicPartition, list[ConsumerRecord[Any, Any]]]:
+        fetch = asyncio.current_task()
+        assert fetch is not None
+        self._fetches.add(fetch)
+        try:
+            return await self._fetch_records(self._ensure_consumer(), tps, timeout=POLL_SECONDS)
+        except asyncio.CancelledError:
+            return {}
+        finally:
+            self._fetches.discard(fetch)
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Seek partitions, with no fetch under way.
+
+        One of before the rebalance would take records from the new positions, and they would be dropped as stale.
+        """
+        await self.call_thread(self._end_fetches)
+        await super().seek_wait(partitions)
+
+    async def _end_fetches(self) -> None:
+        for fetch in self._fetches:
+            fetch.cancel()
+        while self._fetches:
+            await asyncio.sleep(0)
 
     async def committed(self, tps: Iterable[TP]) -> dict[TP, int]:
         """Committed offsets of those `tps` that have one."""

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -48,6 +50,7 @@ class Cluster:
         self.kafka = kafka
         self.idempotent = idempotent
         self._folder = folder
+        self._ready: dict[int, str] = {}
         self.settings = self.new_settings(f"t{uuid.uuid4().hex[:12]}-")
 
     def new_settings(self, prefix: str) -> Settings:
@@ -151,6 +154,17 @@ class Cluster:
             assert number == int(record.value), f"{record.key!r} {source}: {number} and then {record.value!r}"
         return counts
 
+    def wait_ready(self, worker: "subprocess.Popen[bytes]", seconds: float = 40.0) -> None:
+        """Wait until a worker's /readyz says so."""
+        deadline = time.monotonic() + seconds
+        while True:
+            assert worker.poll() is None, "the worker ended"
+            with contextlib.suppress(OSError), urllib.request.urlopen(self._ready[worker.pid], timeout=2) as answer:
+                if json.load(answer)["ready"]:
+                    return
+            assert time.monotonic() < deadline, "not ready in time"
+            time.sleep(0.05)
+
     @contextlib.contextmanager
     def worker(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
         """A toy worker process; killed at the end if it still runs."""
@@ -170,7 +184,7 @@ class Cluster:
             cwd=Path(__file__).parents[2],
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         )
-        process.ready_url = f"http://127.0.0.1:{settings.web_port}/readyz"
+        self._ready[process.pid] = f"http://127.0.0.1:{settings.web_port}/readyz"
         try:
             yield process
         finally:
