@@ -20,7 +20,7 @@ from streams.batches import Batch
 from streams.guide import Guide
 from streams.metrics import REGISTRY
 from streams.reservations import RedisBook
-from streams.topics import BORROWER_INPUTS, TopicsError, missing_topics, topic_name, wrong_topics
+from streams.topics import BORROWER_INPUTS, TopicsError, check_topics, missing_topics, topic_name
 from streams.worker import running
 
 log = logging.getLogger("loanrouter.worker")
@@ -94,7 +94,7 @@ async def _wait_for_topics(settings: Settings) -> None:
             log.warning("waiting to start: %s", problem)
             said = problem
         await asyncio.sleep(_RETRY_SECONDS)
-    if wrong := await wrong_topics(settings):
+    if wrong := await check_topics(settings):
         raise TopicsError("; ".join(wrong))
 
 

@@ -78,7 +78,9 @@ def in_words(decision: Decision) -> str:
         lines.append(f"  rules given up: {', '.join(decision.relaxed)}")
     if decision.candidates:
         lines.append("  candidates, best first:")
-        lines += [f"    {each.funder_id:<24} chance of being first {each.propensity:.1%}" for each in decision.candidates]
+        lines += [
+            f"    {each.funder_id:<24} chance of being first {each.propensity:.1%}" for each in decision.candidates
+        ]
     if decision.excluded:
         lines.append("  dropped:")
         for funder_id, codes in decision.excluded.items():

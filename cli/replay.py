@@ -10,7 +10,8 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.progress import Progress
 
-from agents.replay import Log, replay as replay_log
+from agents.replay import Log
+from agents.replay import replay as replay_log
 from cli.main import settings_from_env
 from config.load import load_config
 from config.problems import ConfigError
@@ -35,9 +36,7 @@ RECORDED = (*BORROWER_INPUTS, "rotation-config", "funder-states", "routing-decis
 @click.option("--save", type=click.File("wb"), help="Write the log here as JSON lines, to replay it again.")
 @click.option("--check", is_flag=True, help="Compare with the recorded decisions; exit code 1 when one differs.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON summary instead of the decisions.")
-def replay(
-    log: BinaryIO | None, config_path: Path | None, save: BinaryIO | None, check: bool, as_json: bool
-) -> None:
+def replay(log: BinaryIO | None, config_path: Path | None, save: BinaryIO | None, check: bool, as_json: bool) -> None:
     """Print the decisions of LOG (JSON lines; - for standard input), or of what is on Kafka, one a line.
 
     A line holds topic, partition, offset, timestamp, key, headers and value. Recorded decisions in the log tell

@@ -140,6 +140,13 @@ async def check_topics(settings: Settings) -> list[str]:
         return await _problems(admin, settings)
 
 
+async def missing_topics(settings: Settings) -> list[str]:
+    """The names on the broker of the topics that do not exist (yet). Raises as `create_topics` does."""
+    async with _admin(settings) as admin:
+        existing = await _partition_counts(admin)
+    return [name for topic in TOPICS if (name := topic_name(settings, topic.name)) not in existing]
+
+
 async def _problems(admin: AIOKafkaAdminClient, settings: Settings) -> list[str]:
     existing = await _partition_counts(admin)
     present = [topic for topic in TOPICS if topic_name(settings, topic.name) in existing]
