@@ -147,7 +147,7 @@ class ApacheKafka:
             """
         )
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        _run([*_java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties)])
+        _run([*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._properties)])
 
     async def _serves(self) -> bool:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap, request_timeout_ms=2000)

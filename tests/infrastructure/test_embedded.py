@@ -22,6 +22,7 @@ with EmbeddedKafka() as kafka, EmbeddedRedis() as redis:
         print(kafka.pid, redis.pid, flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
+        time.sleep(1)  # long enough for servers that the signal reached to be gone
         print(kafka._process.poll(), redis._process.poll(), flush=True)
 """
 
