@@ -231,7 +231,7 @@ def test_restore_is_an_upsert(book: Book) -> None:
     owed = Restore("owed", "finance", 80, NOON, TODAY, None, 30)
     ask(book, reserve("reserved", "finance", 100), reserved, owed, owed)
     assert used(book, "finance") == Usage(180, 2, 130)
-    ask(book, Restore("owed", "finance", 80, NOON, TODAY, NOON + TTL, 20))
+    ask(book, Restore("owed", "finance", 80, NOON, TODAY, NOON + TTL, 20), owed)
     assert book.usage(TODAY, NOON + TTL)["finance"] == Usage(80, 1, 20)
     ask(book, Restore("reserved", "finance", 90, NOON, TODAY, None, 90))
     assert book.usage(TODAY, NOON + TTL)["finance"] == Usage(170, 2, 110)
