@@ -7,11 +7,11 @@ or skips it when it was dropped meanwhile.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import cast
 
 import faust
 from faust.exceptions import Skip
-from faust.types import TopicT
+from faust.types import ChannelT
 
 from streams.batches import Batch
 from streams.table import PartitionedTable
@@ -53,7 +53,7 @@ class BatchAgent:
         assert self.stream is not None
         self.free.clear()
         self._batch = batch
-        self.stream.channel.queue.put_nowait(batch)
+        cast(ChannelT[Batch], self.stream.channel).queue.put_nowait(batch)
 
     def release(self, batch: Batch) -> None:
         """Call when a batch was committed, or given up in a rebalance."""

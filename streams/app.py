@@ -6,12 +6,12 @@ Built on overrides of faust-streaming 0.15.3 and aiokafka 0.14.0 internals (`str
 
 import importlib.metadata
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import faust
 from faust.transport.drivers.aiokafka import Transport
-from faust.types import AgentT, ConsumerT, ProducerT
+from faust.types import AgentT
 from mode import CrashingSupervisor
 
 from config.settings import Settings
@@ -86,18 +86,20 @@ class LoanrouterApp(faust.App):
         del args["bootstrap_servers"]
         return args
 
-    def batch_agent(self, name: str, *, topics: list[str], table: str) -> Callable[[AgentBody], AgentT[Any]]:
+    def batch_agent(self, name: str, *, topics: Sequence[str], table: str) -> Callable[[AgentBody], AgentT[Any]]:
         """Register `async def agent(batches)` as a Faust agent over `topics` (without prefix), with a table of its own.
 
         The order of `topics` decides which of two records with equal timestamps comes first.
         """
         names = tuple(topic_name(self.settings, topic) for topic in topics)
-        agent = BatchAgent(name, names, self.Table(table), grace=self.settings.session_timeout_seconds / 8)
+        agent = BatchAgent(
+            name, names, cast(PartitionedTable, self.Table(table)), grace=self.settings.session_timeout_seconds / 8
+        )
 
         def register(fun: AgentBody) -> AgentT[Any]:
             self.batch_agents[name] = agent
             channel = self.topic(*names, key_type=bytes, value_type=bytes, acks=False)
-            return self.agent(channel, name=name, concurrency=1)(agent.body(fun))
+            return self.agent(channel, name=name, concurrency=1)(cast(Any, agent.body(fun)))
 
         return register
 

@@ -11,16 +11,26 @@ exception ends the process with nothing acknowledged.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import msgspec
-from aiokafka.structs import ConsumerRecord
 
 T = TypeVar("T")
-Record = ConsumerRecord[bytes | None, bytes | None]
+
+
+class Record(Protocol):
+    """One record as aiokafka fetched it (`aiokafka.ConsumerRecord`); `timestamp` in milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
 
 
 class Revoked(Exception):

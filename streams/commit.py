@@ -117,9 +117,7 @@ class Committer:
         if batch is not None and batch.given_up:
             raise Revoked("the rebalance did not wait for this batch any longer")
 
-    def _write_of(
-        self, partition: int, result: PartitionResult, offsets: Mapping[str, int]
-    ) -> Write | None:
+    def _write_of(self, partition: int, result: PartitionResult, offsets: Mapping[str, int]) -> Write | None:
         state = self._table.partition(partition)
         position = state.position
         if not result.changes and not result.outputs and result.memo == position.memo:
@@ -147,10 +145,7 @@ class Committer:
         now = int(time.time() * 1000)
         topic = self._table.changelog_topic_name
         sent = await self._app.producer.send_batches(
-            {
-                TP(topic, partition): _records(write, now)
-                for partition, write in writes.items()
-            }
+            {TP(topic, partition): _records(write, now) for partition, write in writes.items()}
         )
         self._raise_if_given_up(batch)  # recovery has read these records, or will
         for tp, batches in sent.items():

@@ -13,19 +13,23 @@ Overrides of the aiokafka driver's `Consumer` (faust-streaming 0.15.3):
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import suppress
 from heapq import merge
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import ConsumerStoppedError
-from faust.transport.consumer import Fetcher
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode import ServiceT
 
 from streams.agent import BatchAgent
 from streams.batches import Batch, PartitionBatch, Record
 from streams.commit import Committer
 from streams.lease import POLL_SECONDS, LeasedConsumerThread, LeaseListener
+
+if TYPE_CHECKING:
+    from streams.app import LoanrouterApp
 
 RecordLists = Mapping[TP, list[Record]]
 _timestamp = attrgetter("timestamp")
@@ -43,6 +47,8 @@ def in_timestamp_order(lists: Iterable[list[Record]]) -> list[Record]:
 
 class BatchConsumer(driver.Consumer):
     """The consumer of the application."""
+
+    app: "LoanrouterApp"
 
     RebalanceListener = LeaseListener
     _thread: LeasedConsumerThread
@@ -67,10 +73,10 @@ class BatchConsumer(driver.Consumer):
 
     # -- fetching
 
-    async def _drain_messages(self, fetcher: Fetcher) -> None:
+    async def _drain_messages(self, fetcher: ServiceT) -> None:
         pumps = [asyncio.create_task(self._pump_changelogs())]
         pumps += [asyncio.create_task(self._pump(agent)) for agent in self.app.batch_agents.values()]
-        stopped = asyncio.create_task(fetcher._stopped.wait())
+        stopped = asyncio.create_task(fetcher.wait_until_stopped())
         try:
             done, _ = await asyncio.wait([*pumps, stopped], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -138,12 +144,12 @@ class BatchConsumer(driver.Consumer):
             by_partition[tp.partition][tp.topic] = found
         partitions = []
         next_offsets = {}
-        for partition, found in sorted(by_partition.items()):
+        for partition, by_topic in sorted(by_partition.items()):
             state = agent.table.partition(partition)
-            ordered = in_timestamp_order(found.get(topic, []) for topic in agent.topics) if any(found.values()) else []
+            ordered = in_timestamp_order(by_topic.get(topic, []) for topic in agent.topics)
             partitions.append(PartitionBatch(partition, agent.topics, ordered, state.data, state.position.memo))
             if ordered:
-                next_offsets[partition] = {topic: last[-1].offset + 1 for topic, last in found.items()}
+                next_offsets[partition] = {topic: found[-1].offset + 1 for topic, found in by_topic.items()}
         return Batch(partitions, generation, next_offsets, Committer(self.app, agent).commit, agent.release)
 
     def _flowing(self) -> Set[TP]:
@@ -151,10 +157,8 @@ class BatchConsumer(driver.Consumer):
 
     async def _until_resumed(self) -> None:
         self._resumed.clear()
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._resumed.wait(), POLL_SECONDS)
-        except TimeoutError:
-            pass
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         """Resume fetching from partitions."""
@@ -199,7 +203,8 @@ class BatchConsumer(driver.Consumer):
     def _position(self, tp: TP) -> int:
         for agent in self.app.batch_agents.values():
             if tp.topic in agent.topics:
-                return agent.table.partition(tp.partition).position.offsets.get(tp.topic, -1)
+                position: int = agent.table.partition(tp.partition).position.offsets.get(tp.topic, -1)
+                return position
         return -1
 
     def verify_event_path(self, now: float, tp: TP) -> None:

@@ -23,6 +23,8 @@ RETRY_SECONDS = 0.02
 class LeaseListener(ConsumerRebalanceListener):
     """Starts the lease: the broker's session timer begins anew when it answers the group join."""
 
+    _thread: "LeasedConsumerThread"
+
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Call when partitions are assigned."""
         self._thread.last_heartbeat = monotonic()
@@ -103,8 +105,7 @@ class LeasedConsumerThread(AIOKafkaConsumerThread):
     async def _end_fetches(self) -> None:
         for fetch in self._fetches:
             fetch.cancel()
-        while self._fetches:
-            await asyncio.sleep(0)
+        await asyncio.gather(*self._fetches, return_exceptions=True)
 
     async def committed(self, tps: Iterable[TP]) -> dict[TP, int]:
         """Committed offsets of those `tps` that have one."""

@@ -8,13 +8,16 @@ what failed.
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+
+if TYPE_CHECKING:
+    from streams.app import LoanrouterApp
 
 Headers = Sequence[tuple[str, bytes | None]]
 BATCH_BYTES = 900_000  # Kafka's default `message.max.bytes` is 1,048,588
@@ -36,6 +39,8 @@ class Produced(NamedTuple):
 
 class BatchProducer(driver.Producer):
     """Producer of the application; its connection settings are the app's `client_args`."""
+
+    app: "LoanrouterApp"
 
     def _settings_auth(self) -> Mapping[str, Any]:
         return self.app.client_args

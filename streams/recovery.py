@@ -9,7 +9,7 @@ Overrides of `Recovery` and `TableManager` (faust-streaming 0.15.3):
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from faust.tables.manager import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery
@@ -38,10 +38,10 @@ class OrderedRecovery(Recovery):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._signal_recovery_end: _KeptSignal = _KeptSignal()
+        self._recovery_ended_signal = self._signal_recovery_end = _KeptSignal()
 
     def _set_recovery_started(self) -> None:
-        self._signal_recovery_end.start_again()
+        self._recovery_ended_signal.start_again()
         super()._set_recovery_started()
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
@@ -90,7 +90,7 @@ class QuickTableManager(TableManager):
         """Recovery service used by this table manager."""
         if self._recovery is None:
             self._recovery = OrderedRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
-        return self._recovery
+        return cast(OrderedRecovery, self._recovery)
 
     async def on_start(self) -> None:
         """Call when the table manager starts."""

@@ -6,7 +6,7 @@ what is revoked. Writing goes through `streams.commit`, not through item access.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import faust
 from faust.types import TP, EventT
@@ -119,7 +119,7 @@ class PartitionedTable(faust.Table[bytes, bytes]):
         state = self._partitions.get(tp.partition)
         return state.next_offset - 1 if state is not None and state.next_offset else None
 
-    def apply_changelog_batch(self, batch: Iterable[EventT]) -> None:
+    def apply_changelog_batch(self, batch: Iterable[EventT[Any]]) -> None:
         """Take records of recovery or standby.
 
         The library logs and forgets what is raised here: it is kept and raised when recovery completes.
@@ -128,9 +128,8 @@ class PartitionedTable(faust.Table[bytes, bytes]):
             for event in batch:
                 message = event.message
                 if message.topic == self.changelog_topic_name:  # its queue is shared by all tables
-                    self.partition(message.partition).replay(
-                        message.offset, message.key, message.value, message.headers or ()
-                    )
+                    headers = cast(Headers, message.headers or ())
+                    self.partition(message.partition).replay(message.offset, message.key or b"", message.value, headers)
         except Exception as error:
             self._failure = error
             raise

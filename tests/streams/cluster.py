@@ -17,15 +17,14 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.structs import ConsumerRecord
 
 from config.settings import Settings
+from streams.batches import Record
 from streams.topics import app_id, topic_name
 from tests.streams.toy import OUTPUT, SOURCES
 
 PARTITIONS = 4
 SESSION_SECONDS = 6
-Record = ConsumerRecord[bytes, bytes]
 
 
 def free_port() -> int:
@@ -107,8 +106,7 @@ class Cluster:
         await consumer.start()
         try:
             consumer.subscribe([topic])
-            while not consumer.assignment():
-                await asyncio.sleep(0.01)
+            await until(lambda: bool(consumer.assignment()))
             ends = await consumer.end_offsets(consumer.assignment())
             records: list[Record] = []
             while any([await consumer.position(tp) < end for tp, end in ends.items()]):
@@ -150,6 +148,8 @@ class Cluster:
         counts: dict[bytes, dict[tuple[bytes, ...], int]] = defaultdict(dict)
         for record in await self.read(self.topic(OUTPUT)):
             source = tuple(value for _, value in record.headers)
+            assert record.key is not None
+            assert record.value is not None
             number = counts[record.key].setdefault(source, int(record.value))
             assert number == int(record.value), f"{record.key!r} {source}: {number} and then {record.value!r}"
         return counts
@@ -159,7 +159,7 @@ class Cluster:
         deadline = time.monotonic() + seconds
         while True:
             assert worker.poll() is None, "the worker ended"
-            with contextlib.suppress(OSError), urllib.request.urlopen(self._ready[worker.pid], timeout=2) as answer:
+            with contextlib.suppress(OSError), urllib.request.urlopen(self._ready[worker.pid], timeout=2) as answer:  # noqa: S310
                 if json.load(answer)["ready"]:
                     return
             assert time.monotonic() < deadline, "not ready in time"

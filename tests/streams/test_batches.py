@@ -2,20 +2,21 @@
 
 import asyncio
 import time
+from typing import cast
 
 import pytest
+from aiokafka.structs import ConsumerRecord
 
-from streams.batches import Batch, PartitionResult, Revoked
+from streams.batches import Batch, PartitionResult, Record, Revoked
 from streams.consumer import in_timestamp_order
 from streams.worker import running
-from tests.streams.cluster import PARTITIONS, Cluster, Record, until
+from tests.streams.cluster import PARTITIONS, Cluster, until
 from tests.streams.toy import OUTPUT, SOURCES, counting_app
-
 
 
 def record(topic: str, offset: int, timestamp: int) -> Record:
     """A record with nothing in it."""
-    return Record(topic, 0, offset, timestamp, 0, b"k", b"v", None, 1, 1, ())
+    return cast(Record, ConsumerRecord(topic, 0, offset, timestamp, 0, b"k", b"v", None, 1, 1, ()))
 
 
 def test_records_of_several_topics_come_in_timestamp_order() -> None:
@@ -68,12 +69,12 @@ def test_a_record_on_an_idle_stream_arrives_at_once(cluster: Cluster) -> None:
             running(counting_app(cluster.settings, idempotent=cluster.idempotent, before=note)),
             cluster.producer() as producer,
         ):
-            delays = []
-            for number in range(5):
+            delays: list[float] = []
+            for _ in range(5):
                 await asyncio.sleep(0.3)
                 sent = time.monotonic()
                 await producer.send_and_wait(cluster.topic(SOURCES[0]), b"x", key=b"k")
-                await until(lambda number=number: len(arrived) > number)
+                await until(lambda: len(arrived) == len(delays) + 1)
                 delays.append(arrived[-1] - sent)
         assert sorted(delays)[2] < 0.25
 
@@ -124,8 +125,9 @@ def test_a_tick_has_every_partition_and_no_records(cluster: Cluster) -> None:
             await asyncio.sleep(0.3)
             assert len(ticks) == 1
             assert [part.partition for part in ticks[0].partitions] == list(range(PARTITIONS))
-        changes = [found for found in await cluster.read(cluster.changelog)]
-        assert len(changes) == PARTITIONS  # the claims alone: a tick without changes writes nothing
+        assert (
+            len(await cluster.read(cluster.changelog)) == PARTITIONS
+        )  # the claims alone: a tick without changes writes nothing
 
     asyncio.run(run())
 

@@ -32,8 +32,7 @@ def test_workers_join_and_leave_under_load(cluster: Cluster) -> None:
                     await asyncio.to_thread(cluster.wait_ready, joins)
                     await asyncio.sleep(1.0)
                     joins.send_signal(signal.SIGTERM)
-                    await until(lambda joins=joins: joins.poll() is not None)
-                    assert joins.returncode == 0
+                    assert await asyncio.to_thread(joins.wait, 30) == 0
                 await asyncio.to_thread(cluster.wait_ready, stays)
             publishing = False
             await load

@@ -68,13 +68,13 @@ def produce_with(app: LoanrouterApp, kind: type[AIOKafkaProducer]) -> None:
         def _producer_type(self) -> type[AIOKafkaProducer]:
             return kind
 
-    app.transport.Producer = Producer
+    app.transport.Producer = Producer  # type: ignore[misc]
 
 
 def dying(after: int) -> type[AIOKafkaProducer]:
     """A producer that kills its process when batch number `after` of outputs is to be sent."""
 
-    class Dying(AIOKafkaProducer):
+    class Dying(AIOKafkaProducer):  # type: ignore[misc]
         sent = 0
 
         async def send_batch(self, batch: Any, topic: str, *, partition: int) -> Any:
@@ -90,7 +90,9 @@ def dying(after: int) -> type[AIOKafkaProducer]:
 def _main() -> None:
     kafka, prefix, port, data = sys.argv[1:5]
     options = dict(argument[2:].split("=", 1) for argument in sys.argv[5:])
-    settings = Settings(kafka=kafka, topic_prefix=prefix, web_port=int(port), data=Path(data), session_timeout_seconds=6)
+    settings = Settings(
+        kafka=kafka, topic_prefix=prefix, web_port=int(port), data=Path(data), session_timeout_seconds=6
+    )
 
     async def slowly(batch: Batch) -> None:
         await asyncio.sleep(float(options["slow"]))
