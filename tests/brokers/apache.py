@@ -77,12 +77,7 @@ class ApacheKafka:
                 start_new_session=True,
                 preexec_fn=die_with_parent(),
             )
-        deadline = time.monotonic() + _START_SECONDS
-        while not asyncio.run(self._serves()):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                raise BrokerError(f"Apache Kafka did not start: {self._log.read_text(errors='replace')[-1500:]}")
-            time.sleep(0.1)
+        self._wait_until_it_serves()
 
     def stop(self) -> None:
         """Stop as an operator would, with SIGTERM; killed if it takes longer than 30 seconds."""
@@ -107,8 +102,9 @@ class ApacheKafka:
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """Go on after `pause`, and wait until a client is served: the controller may have given it up meanwhile."""
         os.kill(self.pid, signal.SIGCONT)
+        self._wait_until_it_serves()
 
     def restart(self) -> None:
         """`stop` and `start`."""
@@ -148,6 +144,15 @@ class ApacheKafka:
         )
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         _run([*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._properties)])
+
+    def _wait_until_it_serves(self) -> None:
+        process = self._running()
+        deadline = time.monotonic() + _START_SECONDS
+        while not asyncio.run(self._serves()):
+            if process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise BrokerError(f"Apache Kafka does not serve: {self._log.read_text(errors='replace')[-1500:]}")
+            time.sleep(0.1)
 
     async def _serves(self) -> bool:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap, request_timeout_ms=2000)
