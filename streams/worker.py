@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import uvloop
 from aiokafka.admin import AIOKafkaAdminClient
@@ -17,10 +17,13 @@ REMIND_SECONDS = 10.0
 log = logging.getLogger(__name__)
 
 
-def run_worker(app: LoanrouterApp) -> None:
-    """Run until SIGTERM or SIGINT, then drain and leave the group. Raises what made the application crash."""
+def run_worker(serving: AbstractAsyncContextManager[LoanrouterApp]) -> None:
+    """Run until SIGTERM or SIGINT, then drain and leave the group. Raises what made the application crash.
+
+    `serving` is a context in which the application runs, such as `running(app)`.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(app))
+        runner.run(_run(serving))
 
 
 @asynccontextmanager
@@ -74,15 +77,17 @@ async def _partition_counts(app: LoanrouterApp, topics: list[str]) -> dict[str, 
         waited += RETRY_SECONDS
 
 
-async def _run(app: LoanrouterApp) -> None:
+async def _run(serving: AbstractAsyncContextManager[LoanrouterApp]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    work = asyncio.create_task(_work(app, stop))
+    started = asyncio.Event()
+    work = asyncio.create_task(_work(serving, started, stop))
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
-    if stop.is_set() and not app.started:
+    stopped.cancel()
+    if stop.is_set() and not started.is_set():
         work.cancel()
         with suppress(asyncio.CancelledError):
             await work
@@ -90,8 +95,11 @@ async def _run(app: LoanrouterApp) -> None:
         await work
 
 
-async def _work(app: LoanrouterApp, stop: asyncio.Event) -> None:
-    async with running(app):
+async def _work(
+    serving: AbstractAsyncContextManager[LoanrouterApp], started: asyncio.Event, stop: asyncio.Event
+) -> None:
+    async with serving as app:
+        started.set()
         ended = asyncio.create_task(app.wait_until_stopped())
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)

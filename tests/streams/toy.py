@@ -19,7 +19,7 @@ from streams.app import LoanrouterApp, create_app
 from streams.batches import Batch, Output, PartitionResult
 from streams.producer import BatchProducer
 from streams.topics import topic_name
-from streams.worker import run_worker
+from streams.worker import run_worker, running
 
 SOURCES = ["numbers", "letters"]
 OUTPUT = "counts"
@@ -102,7 +102,7 @@ def _main() -> None:
     )
     if "die-before-outputs" in options:
         produce_with(app, dying(int(options["die-before-outputs"])))
-    run_worker(app)
+    run_worker(running(app))
 
 
 if __name__ == "__main__":
