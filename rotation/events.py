@@ -6,21 +6,19 @@ raises `msgspec.ValidationError` for what it cannot be, with a message that name
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import msgspec
 
 #: Largest money value: the largest integer that every JSON reader and Redis' Lua hold exactly.
 MAX_MONEY = 2**53 - 1
 
-# Python's `$` also matches before a last newline, JSON Schema's does not and knows no `\Z`: hence two patterns.
-_ID = r"^[A-Za-z0-9._:-]{1,64}"
-_REGION = r"^[0-9]{6}"
-Id = Annotated[str, msgspec.Meta(pattern=rf"{_ID}\Z", extra_json_schema={"pattern": f"{_ID}$"})]
+# `\Z`, because Python's `$` also matches before a line end; the JSON Schemas say `$`, which there does not.
+Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}\Z")]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 PositiveMoney = Annotated[int, msgspec.Meta(gt=0, le=MAX_MONEY)]
 Money = Annotated[int, msgspec.Meta(ge=0, le=MAX_MONEY)]
-Region = Annotated[str, msgspec.Meta(pattern=rf"{_REGION}\Z", extra_json_schema={"pattern": f"{_REGION}$"})]
+Region = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\Z")]
 RiskGrade = Literal["A", "B", "C", "D", "E"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,6 +31,13 @@ _LAST_OCCURRENCE = datetime(9999, 1, 1, tzinfo=UTC)
 def millis(at: datetime) -> int:
     """Milliseconds since the epoch of an aware datetime, rounded down."""
     return (at - _EPOCH) // _MILLISECOND
+
+
+class RequiredWhen(NamedTuple):
+    """With this `status`, these fields are required as well."""
+
+    status: str
+    fields: tuple[str, ...]
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -48,6 +53,8 @@ class Event(msgspec.Struct, frozen=True):
 class CreditGrant(Event, frozen=True):
     """A funder's answer to a credit application."""
 
+    required_when: ClassVar = RequiredWhen("approved", ("credit_limit", "apr_bp", "expires_at"))
+
     customer_id: Id
     funder_id: Id
     status: Literal["approved", "declined", "revoked", "expired"]
@@ -60,8 +67,7 @@ class CreditGrant(Event, frozen=True):
     def __post_init__(self) -> None:
         Event.__post_init__(self)
         _require_time("expires_at", self.expires_at, _LAST_TIME)
-        if self.status == "approved":
-            _require(self, "status is approved", "credit_limit", "apr_bp", "expires_at")
+        _require_all(self)
 
 
 class DrawdownRequest(Event, frozen=True):
@@ -86,6 +92,8 @@ class DrawdownRequest(Event, frozen=True):
 class DrawdownOutcome(Event, frozen=True):
     """What became of a routed drawdown."""
 
+    required_when: ClassVar = RequiredWhen("disbursed", ("amount",))
+
     drawdown_id: Id
     customer_id: Id
     funder_id: Id
@@ -96,8 +104,7 @@ class DrawdownOutcome(Event, frozen=True):
 
     def __post_init__(self) -> None:
         Event.__post_init__(self)
-        if self.status == "disbursed":
-            _require(self, "status is disbursed", "amount")
+        _require_all(self)
 
 
 class Repayment(Event, frozen=True):
@@ -124,10 +131,12 @@ class CaptureSignal(Event, frozen=True):
 BorrowerEvent = CreditGrant | DrawdownRequest | DrawdownOutcome | Repayment
 
 
-def _require(event: Event, why: str, *fields: str) -> None:
-    for field in fields:
-        if getattr(event, field) is None:
-            raise ValueError(f"Object missing required field `{field}` ({why})")
+def _require_all(event: CreditGrant | DrawdownOutcome) -> None:
+    status, fields = event.required_when
+    if event.status == status:
+        for field in fields:
+            if getattr(event, field) is None:
+                raise ValueError(f"Object missing required field `{field}` (status is {status})")
 
 
 def _require_time(field: str, at: datetime | None, last: datetime) -> None:
