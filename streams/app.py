@@ -41,10 +41,9 @@ class LoanrouterApp(faust.App):
     consumer: BatchConsumer
     producer: BatchProducer
 
-    def __init__(self, settings: Settings, *, idempotent: bool = True) -> None:
+    def __init__(self, settings: Settings) -> None:
         check_versions()
         self.settings = settings
-        self.idempotent = idempotent
         self.batch_agents: dict[str, BatchAgent] = {}
         self.readiness = Readiness(self)
         session = float(settings.session_timeout_seconds)
@@ -128,11 +127,11 @@ class LoanrouterApp(faust.App):
         return BatchTransport(self.conf.broker_producer, self)
 
 
-def create_app(settings: Settings, *, idempotent: bool = True) -> LoanrouterApp:
-    """An application without agents yet. `idempotent=False` only for a broker that cannot (the embedded one)."""
+def create_app(settings: Settings) -> LoanrouterApp:
+    """An application without agents yet, with quiet libraries."""
     for name in ("faust", "aiokafka", "mode"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    return LoanrouterApp(settings, idempotent=idempotent)
+    return LoanrouterApp(settings)
 
 
 def check_versions() -> None:

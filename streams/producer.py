@@ -46,7 +46,7 @@ class BatchProducer(driver.Producer):
         return self.app.client_args
 
     def _settings_extra(self) -> Mapping[str, Any]:
-        return {"acks": "all", "enable_idempotence": self.app.idempotent}
+        return {"acks": "all", "enable_idempotence": self.app.settings.kafka_idempotence}
 
     async def partition_of(self, topic: str, key: bytes) -> int:
         """The partition Kafka's default partitioner gives a key; raises `KafkaError` when there is no such topic."""

@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import urllib.request
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -20,18 +20,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from config.settings import Settings
 from streams.batches import Record
+from streams.embedded import free_port
 from streams.topics import app_id, topic_name
 from tests.streams.toy import OUTPUT, SOURCES
 
 PARTITIONS = 4
-SESSION_SECONDS = 6
-
-
-def free_port() -> int:
-    """A port that nobody listens to."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
@@ -45,26 +38,14 @@ async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 class Cluster:
     """A broker and a prefix of our own."""
 
-    def __init__(self, kafka: str, idempotent: bool, folder: Path) -> None:
-        self.kafka = kafka
-        self.idempotent = idempotent
-        self._folder = folder
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.kafka = settings.kafka
         self._ready: dict[int, str] = {}
-        self.settings = self.new_settings(f"t{uuid.uuid4().hex[:12]}-")
-
-    def new_settings(self, prefix: str) -> Settings:
-        """Settings of one more worker."""
-        return Settings(
-            kafka=self.kafka,
-            topic_prefix=prefix,
-            web_port=free_port(),
-            data=self._folder / uuid.uuid4().hex,
-            session_timeout_seconds=SESSION_SECONDS,
-        )
 
     def another(self) -> Settings:
         """Settings of another worker of the same application."""
-        return self.new_settings(self.settings.topic_prefix)
+        return replace(self.settings, web_port=free_port(), data=self.settings.data / uuid.uuid4().hex)
 
     def topic(self, name: str) -> str:
         """The name on the broker."""
@@ -178,7 +159,7 @@ class Cluster:
                 settings.topic_prefix,
                 str(settings.web_port),
                 str(settings.data),
-                f"--idempotent={int(self.idempotent)}",
+                f"--idempotent={int(settings.kafka_idempotence)}",
                 *options,
             ],
             cwd=Path(__file__).parents[2],

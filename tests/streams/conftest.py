@@ -1,14 +1,12 @@
-"""The broker of these tests."""
-
-import os
-from pathlib import Path
+"""What the tests of the stream have in common."""
 
 import pytest
 
+from config.settings import Settings
 from tests.streams.cluster import Cluster
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Cluster:
-    """A topic set of its own on the broker."""
-    return Cluster(os.environ["KAFKA"], os.environ.get("IDEMPOTENT", "1") == "1", tmp_path)
+def cluster(settings: Settings) -> Cluster:
+    """Topics and workers of the toy, on each broker."""
+    return Cluster(settings)

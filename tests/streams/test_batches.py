@@ -40,7 +40,7 @@ def test_batches_hold_everything_fetched_in_order(cluster: Cluster) -> None:
         async def keep(batch: Batch) -> None:
             batches.append(batch)
 
-        async with running(counting_app(cluster.settings, idempotent=cluster.idempotent, before=keep)):
+        async with running(counting_app(cluster.settings, before=keep)):
             await until(lambda: sum(len(part.records) for batch in batches for part in batch.partitions) >= 2000)
         assert len(batches) < 40
         seen: dict[tuple[str, int], int] = {}
@@ -56,7 +56,7 @@ def test_batches_hold_everything_fetched_in_order(cluster: Cluster) -> None:
 
 
 def test_a_record_on_an_idle_stream_arrives_at_once(cluster: Cluster) -> None:
-    """There is no fixed wait: a lone record is counted within a fraction of a second."""
+    """There is no fixed wait: a lone record is counted well before a poll would time out."""
 
     async def run() -> None:
         await cluster.create_topics()
@@ -66,7 +66,7 @@ def test_a_record_on_an_idle_stream_arrives_at_once(cluster: Cluster) -> None:
             arrived.append(time.monotonic())
 
         async with (
-            running(counting_app(cluster.settings, idempotent=cluster.idempotent, before=note)),
+            running(counting_app(cluster.settings, before=note)),
             cluster.producer() as producer,
         ):
             delays: list[float] = []
@@ -76,7 +76,7 @@ def test_a_record_on_an_idle_stream_arrives_at_once(cluster: Cluster) -> None:
                 await producer.send_and_wait(cluster.topic(SOURCES[0]), b"x", key=b"k")
                 await until(lambda: len(arrived) == len(delays) + 1)
                 delays.append(arrived[-1] - sent)
-        assert sorted(delays)[2] < 0.25
+        assert sorted(delays)[2] < 0.8
 
     asyncio.run(run())
 
@@ -93,7 +93,7 @@ def test_batches_grow_while_the_agent_is_busy(cluster: Cluster) -> None:
             sizes.append(sum(len(part.records) for part in batch.partitions))
             await go.wait()
 
-        async with running(counting_app(cluster.settings, idempotent=cluster.idempotent, before=hold)):
+        async with running(counting_app(cluster.settings, before=hold)):
             await cluster.publish(1)
             await until(lambda: len(sizes) == 1)
             await cluster.publish(500, start=1)
@@ -117,7 +117,7 @@ def test_a_tick_has_every_partition_and_no_records(cluster: Cluster) -> None:
             if batch.is_tick:
                 ticks.append(batch)
 
-        app = counting_app(cluster.settings, idempotent=cluster.idempotent, before=note)
+        app = counting_app(cluster.settings, before=note)
         async with running(app):
             app.request_tick()
             app.request_tick()
@@ -137,7 +137,7 @@ def test_a_very_large_batch_is_split_and_counts_once(cluster: Cluster) -> None:
 
     async def run() -> None:
         await cluster.create_topics()
-        app = counting_app(cluster.settings, idempotent=cluster.idempotent)
+        app = counting_app(cluster.settings)
         large = {b"key-%d" % number: b"%d" % number + b"x" * 1000 for number in range(3000)}
         done = asyncio.Event()
 
@@ -147,11 +147,11 @@ def test_a_very_large_batch_is_split_and_counts_once(cluster: Cluster) -> None:
                 done.set()
             raise Revoked
 
-        app = counting_app(cluster.settings, idempotent=cluster.idempotent, before=write)
+        app = counting_app(cluster.settings, before=write)
         async with running(app):
             app.request_tick()
             await asyncio.wait_for(done.wait(), 20)
-        again = counting_app(cluster.another(), idempotent=cluster.idempotent)
+        again = counting_app(cluster.another())
         async with running(again):
             table = again.batch_agents["counter"].table
             await until(lambda: again.readiness.reasons() == [])
@@ -171,7 +171,7 @@ def test_an_error_in_an_agent_ends_the_application(cluster: Cluster) -> None:
         async def fail(batch: Batch) -> None:
             raise ZeroDivisionError
 
-        app = counting_app(cluster.settings, idempotent=cluster.idempotent, before=fail)
+        app = counting_app(cluster.settings, before=fail)
         with pytest.raises(ZeroDivisionError):
             async with running(app):
                 await asyncio.wait_for(app.wait_until_stopped(), 20)

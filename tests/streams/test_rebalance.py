@@ -6,7 +6,7 @@ import time
 
 from streams.batches import Batch, Revoked
 from streams.worker import running
-from tests.streams.cluster import SESSION_SECONDS, Cluster, until
+from tests.streams.cluster import Cluster, until
 from tests.streams.toy import counting_app
 
 
@@ -53,7 +53,7 @@ def test_a_paused_worker_is_fenced(cluster: Cluster) -> None:
             await asyncio.sleep(0.5)  # within its first batch
             paused.send_signal(signal.SIGSTOP)
             with cluster.worker() as other:
-                await cluster.until_counted(500, seconds=SESSION_SECONDS * 4)
+                await cluster.until_counted(500, seconds=cluster.settings.session_timeout_seconds * 4)
                 paused.send_signal(signal.SIGCONT)
                 await cluster.publish(500, start=500)
                 await cluster.until_counted(1000)
@@ -78,7 +78,7 @@ def test_a_waiting_agent_does_not_hold_up_a_rebalance(cluster: Cluster) -> None:
             waiting.set()
             await batch.or_revoked(far_away.wait())
 
-        app = counting_app(cluster.settings, idempotent=cluster.idempotent, before=wait)
+        app = counting_app(cluster.settings, before=wait)
         async with running(app):
             await asyncio.wait_for(waiting.wait(), 20)
             began = time.monotonic()
@@ -110,7 +110,7 @@ def test_an_agent_that_does_not_listen_is_given_up(cluster: Cluster) -> None:
                 results.append(error)
                 raise
 
-        app = counting_app(cluster.settings, idempotent=cluster.idempotent, before=wait, counting=False)
+        app = counting_app(cluster.settings, before=wait, counting=False)
         async with running(app):
             await asyncio.wait_for(waiting.wait(), 20)
             with cluster.worker() as joins:
@@ -130,8 +130,8 @@ def test_two_applications_share_a_process(cluster: Cluster) -> None:
 
     async def run() -> None:
         await cluster.create_topics()
-        first = counting_app(cluster.settings, idempotent=cluster.idempotent)
-        second = counting_app(cluster.another(), idempotent=cluster.idempotent)
+        first = counting_app(cluster.settings)
+        second = counting_app(cluster.another())
         async with running(first):
             await cluster.publish(300)
             async with running(second):

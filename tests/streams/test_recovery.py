@@ -24,7 +24,7 @@ async def until_ended(process: "subprocess.Popen[bytes]", seconds: float = 30.0)
 
 async def table_of(cluster: Cluster) -> dict[bytes, bytes]:
     """The toy's whole table, as one more worker recovers it."""
-    app = counting_app(cluster.another(), idempotent=cluster.idempotent)
+    app = counting_app(cluster.another())
     async with running(app):
         await until(lambda: app.readiness.reasons() == [])
         table = app.batch_agents["counter"].table
@@ -74,7 +74,7 @@ def test_nothing_is_published_again_after_a_graceful_stop(cluster: Cluster) -> N
         await cluster.create_topics()
         await cluster.publish(100)
         for _ in range(2):
-            app = counting_app(cluster.another(), idempotent=cluster.idempotent)
+            app = counting_app(cluster.another())
             async with running(app):
                 await cluster.until_counted(100)
         assert len(await cluster.read(cluster.topic(OUTPUT))) == 100
@@ -88,14 +88,14 @@ def test_the_changelog_position_beats_older_committed_offsets(cluster: Cluster) 
     async def run() -> None:
         await cluster.create_topics()
         await cluster.publish(100)
-        app = counting_app(cluster.settings, idempotent=cluster.idempotent)
+        app = counting_app(cluster.settings)
         app.conf.broker_commit_interval = 3600.0
         async with running(app):
             await cluster.until_counted(100)
             app.consumer._next_offsets.clear()  # as if every commit had failed
         assert not [offset for offset in (await cluster.committed()).values() if offset > 0]
         await cluster.publish(50, start=100)
-        again = counting_app(cluster.another(), idempotent=cluster.idempotent)
+        again = counting_app(cluster.another())
         async with running(again):
             await cluster.until_counted(150)
 
@@ -115,7 +115,7 @@ def test_records_that_change_nothing_are_committed_without_a_write(cluster: Clus
             await batch.commit({})
             read += sum(len(part.records) for part in batch.partitions)
 
-        app = counting_app(cluster.settings, idempotent=cluster.idempotent, before=ignore, counting=False)
+        app = counting_app(cluster.settings, before=ignore, counting=False)
         async with running(app):
             await until(lambda: read == 40)
         assert sum(max(offset, 0) for offset in (await cluster.committed()).values()) == 40
@@ -136,7 +136,7 @@ def test_a_producer_error_ends_the_process_and_counts_once(cluster: Cluster) -> 
     async def run() -> None:
         await cluster.create_topics()
         await cluster.publish(50)
-        app = counting_app(cluster.settings, idempotent=cluster.idempotent)
+        app = counting_app(cluster.settings)
         produce_with(app, Failing)
         with pytest.raises(KafkaError):
             async with running(app):
@@ -156,7 +156,7 @@ def test_a_fenced_writers_late_records_do_not_count(cluster: Cluster) -> None:
     async def run() -> None:
         await cluster.create_topics()
         await cluster.publish(100)
-        app = counting_app(cluster.another(), idempotent=cluster.idempotent)
+        app = counting_app(cluster.another())
         async with running(app):
             counts = await cluster.until_counted(100)
             table = app.batch_agents["counter"].table

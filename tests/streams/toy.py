@@ -42,11 +42,9 @@ def count(batch: Batch, output: str) -> dict[int, PartitionResult]:
     return results
 
 
-def counting_app(
-    settings: Settings, *, idempotent: bool = True, before: Before | None = None, counting: bool = True
-) -> LoanrouterApp:
+def counting_app(settings: Settings, *, before: Before | None = None, counting: bool = True) -> LoanrouterApp:
     """The toy application; `before` is awaited with each batch before it is counted, if at all."""
-    app = create_app(settings, idempotent=idempotent)
+    app = create_app(settings)
 
     @app.batch_agent("counter", topics=SOURCES, table="counts")
     async def counter(batches: faust.Stream[Batch]) -> None:
@@ -91,15 +89,18 @@ def _main() -> None:
     kafka, prefix, port, data = sys.argv[1:5]
     options = dict(argument[2:].split("=", 1) for argument in sys.argv[5:])
     settings = Settings(
-        kafka=kafka, topic_prefix=prefix, web_port=int(port), data=Path(data), session_timeout_seconds=6
+        kafka=kafka,
+        kafka_idempotence=options.get("idempotent") != "0",
+        topic_prefix=prefix,
+        web_port=int(port),
+        data=Path(data),
+        session_timeout_seconds=6,
     )
 
     async def slowly(batch: Batch) -> None:
         await asyncio.sleep(float(options["slow"]))
 
-    app = counting_app(
-        settings, idempotent=options.get("idempotent") != "0", before=slowly if "slow" in options else None
-    )
+    app = counting_app(settings, before=slowly if "slow" in options else None)
     if "die-before-outputs" in options:
         produce_with(app, dying(int(options["die-before-outputs"])))
     run_worker(running(app))
