@@ -246,7 +246,7 @@ def run(settings: Settings, log: Log) -> Iterator[bytes]:
         memos[partition] = result.memo
         share.settle()
         decisions = settings.topic_prefix + "routing-decisions"
-        yield from (output.value for output in result.outputs if output.topic == decisions)
+        yield from (output.value or b"" for output in result.outputs if output.topic == decisions)
 
 
 def _drive(share: Share, book: MemoryBook) -> None:

@@ -8,7 +8,7 @@ import msgspec
 from agents.tenure import Tenure
 from config.settings import Settings
 from rotation.decide import Steps
-from rotation.events import BorrowerEvent, DrawdownRequest
+from rotation.events import BorrowerEvent, CaptureSignal, DrawdownRequest
 from rotation.outputs import FunderOutcome, encode
 from rotation.policy import Policy
 from rotation.state import decode_borrower, encode_borrower
@@ -120,6 +120,7 @@ class Share:
         if isinstance(event, BadInput):
             self._refuse(record, event.reason, event.detail)
             return
+        assert not isinstance(event, CaptureSignal), "a borrower topic holds events of borrowers"
         self._memo.clock = max(self._memo.clock, record.timestamp)
         if isinstance(event, DrawdownRequest) and event.exclude_funders:
             metrics.UNKNOWN_EXCLUSIONS.inc(sum(id not in self._policy.limits for id in event.exclude_funders))

@@ -55,7 +55,7 @@ async def serving(settings: Settings, first: Callable[[], Revision]) -> AsyncIte
 
 def worker_app(settings: Settings, guide: Guide, book: RedisBook) -> LoanrouterApp:
     """The application with both agents and its pages."""
-    app = create_app(settings, idempotent=settings.kafka_idempotence)
+    app = create_app(settings)
     requests = topic_name(settings, "drawdown-requests")
 
     @app.batch_agent("route", topics=list(BORROWER_INPUTS), table="borrowers")

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from agents.replay import Log
 from agents.replay import replay as replay_log
 from cli.main import settings_from_env
-from config.load import load_config
+from config.load import load_document
 from config.problems import ConfigError
 from config.revisions import first_revision
 from config.rotation import Revision
@@ -45,8 +45,8 @@ def replay(log: BinaryIO | None, config_path: Path | None, save: BinaryIO | None
     settings = settings_from_env()
     try:
         records = list(read_log(log, settings.topic_prefix)) if log else asyncio.run(_recorded(settings))
-        for record in records if save else ():
-            save.write(log_line(record))
+        if save is not None:
+            save.writelines(map(log_line, records))
         recorded = Log(records, _configuration(config_path))
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
@@ -84,7 +84,7 @@ def _decide(settings: Settings, log: Log, *, quiet: bool) -> dict[str, bytes]:
 
 
 def _configuration(path: Path | None) -> Revision | None:
-    return None if path is None else first_revision(load_config(path.read_text(), str(path)))
+    return None if path is None else first_revision(load_document(path.read_text(), str(path)))
 
 
 async def _recorded(settings: Settings) -> list[LogRecord]:

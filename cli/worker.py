@@ -6,7 +6,7 @@ import click
 
 from agents.worker import serving
 from cli.main import settings_from_env
-from config.load import load_config
+from config.load import load_document
 from config.problems import ConfigError, Problem
 from config.revisions import first_revision
 from config.rotation import Revision
@@ -23,6 +23,7 @@ def worker() -> None:
     """
     settings = settings_from_env()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)
     try:
         if settings.config.exists():
             _first(settings)
@@ -36,4 +37,4 @@ def _first(settings: Settings) -> Revision:
         text = settings.config.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([Problem(str(settings.config), None, "", f"cannot be read: {error}")]) from None
-    return first_revision(load_config(text, str(settings.config)))
+    return first_revision(load_document(text, str(settings.config)))
