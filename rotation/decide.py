@@ -56,12 +56,13 @@ def decide(policy: Policy, ask: Ask) -> Steps[Verdict]:
                 excluded=_excluded(policy, hard, kept),
                 relaxed=list(relaxed),
             )
-    return nobody(policy, hard)
+    return nobody(policy, ask, hard)
 
 
-def nobody(policy: Policy, hard: dict[str, list[str]]) -> Verdict:
-    """The verdict when no funder is left: every rotation rule was tried without."""
-    excluded = _excluded(policy, hard, {})
+def nobody(policy: Policy, ask: Ask, hard: dict[str, list[str]]) -> Verdict:
+    """The verdict when no funder is left: every rotation rule that may be given up was."""
+    kept = {rule.code: rule.drops(policy, ask) for rule in ROTATION_RULES if rule.code not in policy.relax_order}
+    excluded = _excluded(policy, hard, kept)
     return Verdict(funder_id=None, candidates=[], excluded=excluded, relaxed=list(policy.relax_order))
 
 

@@ -16,7 +16,7 @@ COUNTED: frozenset[LoanStatus] = frozenset({"pending", "disbursed", "cancelled"}
 
 
 class Grant(msgspec.Struct, array_like=True):
-    """The last known answer of one funder, and the events that said so at that time."""
+    """The last known answer of one funder, and the last events that told one."""
 
     status: str
     credit_limit: int
@@ -27,7 +27,11 @@ class Grant(msgspec.Struct, array_like=True):
 
 
 class LedgerEntry(msgspec.Struct, array_like=True):
-    """A drawdown routed to a funder. `owed_at_most` is the lowest outstanding that a repayment has told."""
+    """A drawdown routed to a funder.
+
+    `owed_at_most` is the lowest outstanding that a repayment has told; `corrected` the outcome that the present one
+    took the place of.
+    """
 
     drawdown_id: str
     attempt: int
@@ -38,6 +42,7 @@ class LedgerEntry(msgspec.Struct, array_like=True):
     risk_grade: str
     status: LoanStatus = "pending"
     owed_at_most: int | None = None
+    corrected: LoanStatus | None = None
 
     @property
     def outstanding(self) -> int:

@@ -73,10 +73,11 @@ class Turn:
         if isinstance(event, DrawdownRequest):
             refusal = yield from self._request(event, now, trace)
         else:
-            refusal = self._fold(event, now)
-            if refusal is None and not quiet:
+            told = self._fold(event, now)
+            refusal = told if isinstance(told, Refusal) else None
+            if told is True and not quiet:
                 yield from self._retry(now)
-            if refusal is None and isinstance(event, DrawdownOutcome):
+            if told is True and isinstance(event, DrawdownOutcome):
                 yield from self._try_next(event, now)
         if refusal is None:
             advice = advise(self.customer_id, self.borrower, self.policy, now)
@@ -180,8 +181,8 @@ class Turn:
         self._decide(drawdown, "routed", now, reasons, verdict)
 
     def _reject(self, drawdown: Drawdown, now: int, reason: str) -> None:
-        hard = hard_exclusions(self.policy, ask_of(self.customer_id, self.borrower, drawdown, now))
-        self._decide(drawdown, "rejected", now, [reason], nobody(self.policy, hard))
+        ask = ask_of(self.customer_id, self.borrower, drawdown, now)
+        self._decide(drawdown, "rejected", now, [reason], nobody(self.policy, ask, hard_exclusions(self.policy, ask)))
 
     def _decide(
         self, drawdown: Drawdown, status: DecisionStatus, now: int, reasons: list[str], verdict: Verdict
@@ -210,27 +211,24 @@ class Turn:
         trace = drawdown.trace if self._by_time else []
         self.decisions.append(Said(drawdown.decision, now, status, verdict.relaxed, self._by_time, trace))
 
-    def _fold(self, event: CreditGrant | DrawdownOutcome | Repayment, now: int) -> Refusal | None:
+    def _fold(self, event: CreditGrant | DrawdownOutcome | Repayment, now: int) -> Refusal | bool:
+        """Whether the event told anything new, or why it cannot be used."""
         match event:
             case CreditGrant():
-                self._grant(event)
-                return None
+                return self._grant(event)
             case DrawdownOutcome():
                 return self._outcome(event, now)
             case Repayment():
                 return self._repayment(event)
 
-    def _grant(self, event: CreditGrant) -> None:
+    def _grant(self, event: CreditGrant) -> bool:
         occurred_at = millis(event.occurred_at)
         known = self.borrower.grants.get(event.funder_id)
         event_ids = [event.event_id]
         if known is not None:
-            if occurred_at < known.occurred_at:
-                return
-            if occurred_at == known.occurred_at:
-                if event.event_id in known.event_ids:
-                    return
-                event_ids = [*known.event_ids[-15:], event.event_id]
+            if occurred_at < known.occurred_at or event.event_id in known.event_ids:
+                return False
+            event_ids = [*known.event_ids[-15:], event.event_id]
         self.borrower.grants[event.funder_id] = Grant(
             status=event.status,
             credit_limit=event.credit_limit or 0,
@@ -243,24 +241,27 @@ class Turn:
         self.borrower.advised.pop(event.funder_id, None)
         self.borrower.region = event.region or self.borrower.region
         self.borrower.risk_grade = event.risk_grade or self.borrower.risk_grade
+        return True
 
-    def _outcome(self, event: DrawdownOutcome, now: int) -> Refusal | None:
+    def _outcome(self, event: DrawdownOutcome, now: int) -> Refusal | bool:
         expire_reservations(self.borrower, now)
         entry = entry_of(self.borrower.ledger, event.drawdown_id, event.attempt)
         if entry is None or entry.funder_id != event.funder_id:
             return Refusal("unknown_drawdown", "drawdown_id, attempt: never routed to this funder")
-        if entry.status == event.status:
-            return None
+        if event.status in (entry.status, entry.corrected):
+            return False
         answered = entry.status not in ("pending", "expired")
         if answered and not (event.status == "disbursed" and entry.status in _GAVE_UP):
             return Refusal("conflicting_duplicate", f"status: the attempt's outcome is already {entry.status}")
         late = event.status == "disbursed" and entry.status != "pending"
+        if answered:
+            entry.corrected = entry.status
         entry.status = event.status
         self.outcomes.append(FunderOutcome(entry.funder_id, entry.risk_grade, event.status, now, late))
         key = reservation_id(self.customer_id, entry.drawdown_id, entry.attempt)
         if event.status != "disbursed":
             self.operations.append(Release(key, entry.funder_id))
-            return None
+            return True
         entry.amount = event.amount or entry.amount
         self.operations.append(
             Commit(key, entry.funder_id, entry.amount, entry.decided_at, shanghai_day(entry.decided_at))
@@ -270,7 +271,7 @@ class Turn:
         drawdown = self.borrower.drawdowns.get(event.drawdown_id)
         if drawdown is not None and drawdown.status == "held":
             self._reject(drawdown, now, "already_disbursed")
-        return None
+        return True
 
     def _try_next(self, event: DrawdownOutcome, now: int) -> Steps[None]:
         drawdown = self.borrower.drawdowns.get(event.drawdown_id)
@@ -285,7 +286,7 @@ class Turn:
             drawdown.attempt += 1
             yield from self._attempt(drawdown, now)
 
-    def _repayment(self, event: Repayment) -> Refusal | None:
+    def _repayment(self, event: Repayment) -> Refusal | bool:
         entry = next(
             (e for e in self.borrower.ledger if e.drawdown_id == event.drawdown_id and e.funder_id == event.funder_id),
             None,
@@ -293,12 +294,13 @@ class Turn:
         if entry is None:
             return Refusal("unknown_drawdown", "drawdown_id: never routed to this funder")
         # Outstanding principal only falls, so the lowest told is the latest, in whatever order events arrive.
-        if entry.owed_at_most is None or event.outstanding < entry.owed_at_most:
-            entry.owed_at_most = event.outstanding
-            if entry.status == "disbursed":
-                key = reservation_id(self.customer_id, entry.drawdown_id, entry.attempt)
-                self.operations.append(Repay(key, entry.funder_id, entry.outstanding))
-        return None
+        if entry.owed_at_most is not None and event.outstanding >= entry.owed_at_most:
+            return False
+        entry.owed_at_most = event.outstanding
+        if entry.status == "disbursed":
+            key = reservation_id(self.customer_id, entry.drawdown_id, entry.attempt)
+            self.operations.append(Repay(key, entry.funder_id, entry.outstanding))
+        return True
 
     def _saw(self, funder_id: str, at: int) -> None:
         self.borrower.seen[funder_id] = max(at, self.borrower.seen.get(funder_id, at))
