@@ -31,6 +31,7 @@ from rotation.turn import Turn
 from rotation.waves import waves
 from streams.batches import PartitionBatch, Record
 from streams.codec import BadInput, decode
+from streams.deadletters import DeadLetter
 from streams.headers import POSITION_HEADER, Position, header, trace_headers
 from streams.log import LogRecord
 from streams.topics import BORROWER_INPUTS
@@ -104,10 +105,8 @@ class Log:
             case "routing-decisions":
                 self.decisions.append(record)
             case "dead-letters":
-                headers = dict(record.headers)
-                self.refused.add(
-                    (headers["dlq.topic"].decode(), int(headers["dlq.partition"]), int(headers["dlq.offset"]))
-                )
+                letter = DeadLetter.read(record)
+                self.refused.add((letter.topic, letter.source_partition, letter.source_offset))
             case "rotation-config":
                 active = self._revisions[-1][1] if self._revisions else None
                 try:

@@ -2,7 +2,7 @@
 
 `value` is the JSON document itself when the bytes are its compact form, else the text as a string under
 `value_text`, else `value_base64`; null is a null value. `headers` is a list of [name, text], or of
-[name, null, base64] for bytes that are no text.
+[name, null, base64] for bytes that are no text, [name, null] for a null value.
 """
 
 from base64 import b64decode, b64encode
@@ -21,7 +21,7 @@ class LogRecord(msgspec.Struct, frozen=True):
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 class LogError(Exception):
@@ -86,13 +86,13 @@ def _pairs(headers: Any) -> Iterable[Any]:
     return headers.items() if isinstance(headers, dict) else headers or ()
 
 
-def _read_header(header: Any) -> tuple[str, bytes]:
+def _read_header(header: Any) -> tuple[str, bytes | None]:
     if isinstance(header, dict):
         header = (header["key"], header["value"])
     name, text, *coded = header
     if coded:
         return name, b64decode(coded[0], validate=True)
-    return name, b"" if text is None else str(text).encode()
+    return name, None if text is None else str(text).encode()
 
 
 def _written(name: str, value: bytes | None) -> dict[str, Any]:
@@ -115,7 +115,9 @@ def _written_value(value: bytes | None) -> dict[str, Any]:
         return {"value_base64": b64encode(value).decode()}
 
 
-def _written_header(name: str, value: bytes) -> list[Any]:
+def _written_header(name: str, value: bytes | None) -> list[Any]:
+    if value is None:
+        return [name, None]
     try:
         return [name, value.decode()]
     except UnicodeDecodeError:
