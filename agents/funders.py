@@ -71,7 +71,7 @@ class FunderBook:
             funder = configured.get(funder_id)
             if funder is not None and (state := self._refresh(funder, known, now)) is not None:
                 outputs.append(
-                    Output(topic_name(self._settings, "funder-states"), funder_id.encode(), encode(state), now)
+                    Output(topic_name(self._settings, "funder-states"), funder_id.encode(), encode(state), wall or now)
                 )
             stored = encode_funder(known)
             if stored != part.state.get(funder_id.encode()):

@@ -64,6 +64,7 @@ class Share:
         self._part = part
         self._tenure = tenure
         self._policy = policy
+        self._latest = latest
         self._memo = _memo_decoder.decode(part.memo) if part.memo else Memo()
         self._outputs: list[Output] = []
         self._turns: list[Turn] = []
@@ -72,7 +73,7 @@ class Share:
         self._begin = self._position(None)
         inputs = {topic_name(settings, name): index for index, name in enumerate(BORROWER_INPUTS)}
         for record in part.records:
-            self._gather(record, inputs[record.topic], latest)
+            self._gather(record, inputs[record.topic])
         self._due = max(self._memo.clock, elapsed or 0)
 
     def turns(self) -> Iterator[tuple[int, Turn, Steps[None]]]:
@@ -106,7 +107,7 @@ class Share:
         for topic, count in self._counts.items():
             metrics.UNKNOWN_FIELDS.labels(topic).inc(count)
 
-    def _gather(self, record: Record, index: int, latest: int | None) -> None:
+    def _gather(self, record: Record, index: int) -> None:
         self._memo.offsets[index] = record.offset + 1
         event = decode(
             BORROWER_INPUTS[index],
@@ -114,7 +115,7 @@ class Share:
             record.value,
             record.timestamp,
             known_funders=self._policy.limits,
-            latest=None if latest is None else latest + AHEAD,
+            latest=None if self._latest is None else self._latest + AHEAD,
             unknown_fields=self._counts,
         )
         if isinstance(event, BadInput):
@@ -168,7 +169,10 @@ class Share:
         self._say("funder-outcomes", key, encode(outcome), outcome.occurred_at, (*trace, source))
 
     def _say(self, topic: str, key: bytes, value: bytes, timestamp: int, headers: Trace) -> None:
-        self._outputs.append(Output(topic_name(self._settings, topic), key, value, timestamp, headers))
+        # On the wall clock records are stamped when they leave: brokers delete by record time, and after a long pause
+        # stream time may be older than what they keep.
+        stamp = timestamp if self._latest is None else self._latest
+        self._outputs.append(Output(topic_name(self._settings, topic), key, value, stamp, headers))
 
     def _refuse(self, record: Record, reason: str, detail: str) -> None:
         metrics.DEAD_LETTERS.labels(reason).inc()
