@@ -54,9 +54,14 @@ OUTPUTS: dict[str, type[msgspec.Struct]] = {
 _ID = {"pattern": r"^[A-Za-z0-9._:-]{1,64}$"}
 _TIME = {"format": "date-time", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"}
 
+# Many validators take `format` for a note, so the zone is asked for by a pattern as well.
+_ZONED = {
+    "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+}
+
 _INPUT_FIELDS: dict[str, Schema] = {
     "event_id": {"description": "Id of this event. A repeat of it changes nothing."},
-    "occurred_at": {"description": "When it happened at the publisher: RFC 3339 with zone."},
+    "occurred_at": {"description": "When it happened at the publisher: RFC 3339 with zone.", **_ZONED},
     "customer_id": {"description": "The borrower. On borrower topics also the record key."},
     "funder_id": {"description": "The funder, as in the configuration. On `capture-signals` also the record key."},
     "drawdown_id": {"description": "The drawdown. One id stands for one content for ever."},
@@ -65,7 +70,8 @@ _INPUT_FIELDS: dict[str, Schema] = {
     "apr_bp": {"description": "All-in annual rate in basis points. Required when approved."},
     "expires_at": {
         "description": "RFC 3339 with zone. Of a grant: required when approved. Of a request: when it is "
-        "rejected if nobody can serve it, by default `occurred_at` and the configured holding time."
+        "rejected if nobody can serve it, by default `occurred_at` and the configured holding time.",
+        **_ZONED,
     },
     "region": {"description": "Six-digit GB/T 2260 province code, such as 310000."},
     "risk_grade": {"description": "From A, the best, to E."},
