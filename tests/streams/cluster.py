@@ -150,14 +150,14 @@ class Cluster:
             time.sleep(0.05)
 
     @contextlib.contextmanager
-    def worker(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    def worker(self, *options: str, module: str = "tests.streams.toy") -> Iterator[subprocess.Popen[bytes]]:
         """A toy worker process; killed at the end if it still runs."""
         settings = self.another()
         process = subprocess.Popen(
             [
                 sys.executable,
                 "-m",
-                "tests.streams.toy",
+                module,
                 settings.kafka,
                 settings.topic_prefix,
                 str(settings.web_port),

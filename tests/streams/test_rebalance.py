@@ -3,41 +3,77 @@
 import asyncio
 import signal
 import time
+import uuid
+from pathlib import Path
 
+import pytest
+
+from config.settings import Settings
 from streams.batches import Batch, Revoked
 from streams.worker import running
+from tests.brokers import ApacheKafka
 from tests.streams.cluster import Cluster, until
-from tests.streams.toy import counting_app
+from tests.streams.toy import OUTPUT, counting_app
+
+
+async def join_and_leave(cluster: Cluster, module: str) -> int:
+    """Have a second worker join and leave gracefully three times under load; returns how many records there were.
+
+    On return all of them were read, or two seconds passed without another output.
+    """
+    await cluster.create_topics()
+    total = 0
+    publishing = True
+
+    async def publish() -> None:
+        nonlocal total
+        while publishing:
+            await cluster.publish(400, start=total, keys=200)
+            total += 400
+            await asyncio.sleep(0.05)
+
+    with cluster.worker(module=module) as stays:
+        await asyncio.to_thread(cluster.wait_ready, stays)
+        load = asyncio.create_task(publish())
+        for _ in range(3):
+            with cluster.worker(module=module) as joins:
+                await asyncio.to_thread(cluster.wait_ready, joins)
+                await asyncio.sleep(1.0)
+                joins.send_signal(signal.SIGTERM)
+                assert await asyncio.to_thread(joins.wait, 30) == 0
+            await asyncio.to_thread(cluster.wait_ready, stays)
+        publishing = False
+        await load
+        outputs = -1
+        while (now := len(await cluster.read(cluster.topic(OUTPUT)))) > outputs:
+            outputs = now
+            await asyncio.sleep(2.0)
+        assert stays.poll() is None
+    return total
 
 
 def test_workers_join_and_leave_under_load(cluster: Cluster) -> None:
-    """A worker joins and leaves gracefully three times under load: every record counts exactly once."""
+    """Every record counts exactly once, whoever joins and leaves."""
 
     async def run() -> None:
-        await cluster.create_topics()
-        total = 0
-        publishing = True
+        await cluster.until_counted(await join_and_leave(cluster, "tests.streams.toy"), seconds=0)
 
-        async def publish() -> None:
-            nonlocal total
-            while publishing:
-                await cluster.publish(400, start=total, keys=200)
-                total += 400
-                await asyncio.sleep(0.05)
+    asyncio.run(run())
 
-        load = asyncio.create_task(publish())
-        with cluster.worker() as stays:
-            for _ in range(3):
-                with cluster.worker() as joins:
-                    await asyncio.to_thread(cluster.wait_ready, joins)
-                    await asyncio.sleep(1.0)
-                    joins.send_signal(signal.SIGTERM)
-                    assert await asyncio.to_thread(joins.wait, 30) == 0
-                await asyncio.to_thread(cluster.wait_ready, stays)
-            publishing = False
-            await load
-            await cluster.until_counted(total)
-            assert stays.poll() is None
+
+@pytest.mark.apache
+def test_the_stock_library_fails_the_same_run(apache_kafka: ApacheKafka, tmp_path: Path) -> None:
+    """Control: the same count on the stock library loses records or counts them twice, so the run above says something.
+
+    Seen on two runs: 5 and 27 records lost, 16,305 and 19,667 counted twice, of some 190,000.
+    """
+    prefix = f"t{uuid.uuid4().hex[:12]}."
+    cluster = Cluster(Settings(kafka=apache_kafka.bootstrap, topic_prefix=prefix, data=tmp_path))
+
+    async def run() -> None:
+        total = await join_and_leave(cluster, "tests.streams.stock")
+        with pytest.raises(AssertionError):
+            await cluster.until_counted(total, seconds=0)
 
     asyncio.run(run())
 
