@@ -34,7 +34,7 @@ class Record(LogRecord, frozen=True):
 
     def header(self, name: str) -> str | None:
         """The header of that name as text, None when there is none."""
-        return next((value.decode(errors="replace") for key, value in self.headers if key == name), None)
+        return next((value.decode(errors="replace") for key, value in self.headers if key == name and value), None)
 
 
 class Bad(msgspec.Struct, frozen=True):
