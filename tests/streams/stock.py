@@ -6,6 +6,7 @@ python -m tests.streams.stock KAFKA PREFIX WEB_PORT DATA [...]
 import sys
 
 import faust
+from faust.types import StreamT
 
 from tests.streams.toy import OUTPUT, SOURCES
 
@@ -31,7 +32,7 @@ def main() -> None:
     output = app.topic(prefix + OUTPUT, key_type=bytes, value_type=bytes)
 
     @app.agent(app.topic(*(prefix + name for name in SOURCES), key_type=bytes, value_type=bytes))
-    async def counter(records: faust.types.StreamT[bytes]) -> None:
+    async def counter(records: StreamT[bytes]) -> None:
         async for event in records.events():
             count = b"%d" % (int(table.get(event.key) or b"0") + 1)
             table[event.key] = count
