@@ -4,15 +4,57 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from config.provinces import PROVINCES
+
+#: Largest whole number that every JSON reader and Redis' Lua hold exactly.
+MAX_EXACT = 2**53 - 1
+
 RuleName = Literal["never_last", "max_share", "cooldown", "exposure_budget"]
 RiskGrade = Literal["A", "B", "C", "D", "E"]
-Positive = Annotated[int, msgspec.Meta(gt=0)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
-PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=MAX_EXACT, description="a whole number of at least 1")]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_EXACT, description="a whole number of at least 0")]
+Fen = Annotated[int, msgspec.Meta(ge=0, le=MAX_EXACT, description="a whole number of fen, at least 0 and below 2^53")]
+Seconds = Annotated[int, msgspec.Meta(ge=1, le=31_536_000, description="whole seconds, from 1 to a year of 31536000")]
+WholeDays = Annotated[int, msgspec.Meta(ge=1, le=3650)]
+Days = Annotated[float, msgspec.Meta(gt=0, le=3650)]
+Weight = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
-Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
-Region = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}$")]
-Hours = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
+ShareOrNone = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Ratio = Annotated[float, msgspec.Meta(gt=1, le=1000)]
+Age = Annotated[int, msgspec.Meta(ge=0, le=150)]
+Term = Annotated[int, msgspec.Meta(ge=1, le=120)]
+Text = Annotated[str, msgspec.Meta(pattern=r"\S", description="a text that is not blank")]
+Id = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9._:-]{1,64}$(?!\n)",
+        description="an id of 1 to 64 letters, digits, dots, underscores, colons or hyphens",
+    ),
+]
+Region = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=f"^({'|'.join(PROVINCES)})$",
+        max_length=6,
+        description='a GB/T 2260 province code in quotes, such as "310000"',
+    ),
+]
+Hours = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$",
+        max_length=11,
+        description='Shanghai opening hours in quotes, such as "06:00-23:00"',
+    ),
+]
+TimeText = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$",
+        max_length=40,
+        description='an RFC 3339 time with zone, such as "2026-11-01T00:00:00+08:00"',
+    ),
+]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,21 +70,26 @@ class NeverLast(_Section):
 class MaxShare(_Section):
     """No funder may hold more than `at_most` of the last `of_last` ledger entries, the new one included."""
 
-    of_last: Annotated[int, msgspec.Meta(ge=2)]
+    of_last: Annotated[int, msgspec.Meta(ge=2, le=1000)]
     at_most: Share
+
+    @property
+    def most(self) -> int:
+        """`at_most` as a number of ledger entries; the product of two decimals may fall just short of its whole."""
+        return int(self.at_most * self.of_last + 1e-9)
 
 
 class Cooldown(_Section):
     """A funder rests for `days` after its last ledger entry."""
 
-    days: PositiveFloat
+    days: Days
 
 
 class ExposureBudget(_Section):
     """At most `funders` distinct funders may see a borrower within `within_days`."""
 
     funders: Positive
-    within_days: PositiveFloat
+    within_days: Days
 
 
 class Rotation(_Section):
@@ -59,9 +106,9 @@ class Rotation(_Section):
 class Selection(_Section):
     """How a funder is chosen among those left (contract, section 3, Choice)."""
 
-    seed: str
-    pass_rate_exponent: Annotated[float, msgspec.Meta(ge=0)]
-    exploration: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    seed: Text
+    pass_rate_exponent: Annotated[float, msgspec.Meta(ge=0, le=10)]
+    exploration: ShareOrNone
 
 
 class Attempts(_Section):
@@ -73,26 +120,26 @@ class Attempts(_Section):
 class Holding(_Section):
     """`seconds`: how long a drawdown may be held when it brings no `expires_at`."""
 
-    seconds: Positive
+    seconds: Seconds
 
 
 class Reservation(_Section):
     """`ttl_seconds`: how long a reservation waits for its outcome."""
 
-    ttl_seconds: Positive
+    ttl_seconds: Seconds
 
 
 class PassRatePrior(_Section):
     """What a funder's pass rate is taken to be before outcomes tell, and how many outcomes that belief weighs."""
 
     rate: Share
-    strength: PositiveFloat
+    strength: Weight
 
 
 class Quota(_Section):
     """The most a funder takes in one Shanghai day, fen and drawdowns."""
 
-    daily_amount: Count
+    daily_amount: Fen
     daily_count: Count
 
 
@@ -100,27 +147,27 @@ class Guarantee(_Section):
     """Guarantee-enhanced lending of a consumer-finance company: fen, as of a time, and the cap on its share."""
 
     enhanced: bool
-    balance: Count
-    guaranteed: Count
-    cap: Share
-    as_of: Annotated[str, msgspec.Meta(description="RFC 3339 with zone")]
+    balance: Fen
+    guaranteed: Fen
+    cap: Annotated[float, msgspec.Meta(gt=0, le=0.5)]
+    as_of: TimeText
 
 
 class Funder(_Section):
     """A funder: what it lends, to whom, when, and how much of it."""
 
     id: Id
-    name: str
+    name: Text
     kind: Literal["bank", "consumer_finance", "trust"]
     status: Literal["active", "paused"]
-    weight: PositiveFloat
+    weight: Weight
     regions: list[Region] | Literal["all"]
     grades: list[RiskGrade]
-    age: tuple[int, int]
-    amount: tuple[int, int]
-    terms: list[int]
+    age: tuple[Age, Age]
+    amount: tuple[Fen, Fen]
+    terms: list[Term]
     open: Hours
-    fee_bp: Count
+    fee_bp: Annotated[int, msgspec.Meta(ge=0, le=10000)]
     pass_rate_prior: PassRatePrior
     quota: Quota
     guarantee: Guarantee | None = None
@@ -129,22 +176,22 @@ class Funder(_Section):
 class CapturePassRate(_Section):
     """Detector of a fallen pass rate."""
 
-    odds_ratio: PositiveFloat
-    arl_days: Positive
+    odds_ratio: Ratio
+    arl_days: WholeDays
     min_events: Count
 
 
 class CaptureNonReturn(_Section):
     """Detector of borrowers who do not come back."""
 
-    window_days: Positive
-    hazard_ratio: PositiveFloat
+    window_days: WholeDays
+    hazard_ratio: Ratio
 
 
 class CaptureEarlySettlement(_Section):
     """Detector of loans that are settled early."""
 
-    odds_ratio: PositiveFloat
+    odds_ratio: Ratio
 
 
 class CaptureCanary(_Section):
@@ -156,17 +203,17 @@ class CaptureCanary(_Section):
 class TrafficMultiplier(_Section):
     """Share of its weight that a funder keeps on each step of the ladder."""
 
-    watch: Annotated[float, msgspec.Meta(ge=0, le=1)]
-    throttled: Annotated[float, msgspec.Meta(ge=0, le=1)]
-    probing: Annotated[float, msgspec.Meta(ge=0, le=1)]
-    paused: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    watch: ShareOrNone
+    throttled: ShareOrNone
+    probing: ShareOrNone
+    paused: ShareOrNone
 
 
 class Ladder(_Section):
     """The response ladder."""
 
     traffic_multiplier: TrafficMultiplier
-    calm_days: Positive
+    calm_days: WholeDays
     pause_needs_approval: bool
 
 
@@ -186,12 +233,12 @@ class RotationConfig(_Section):
     schema: Literal[1]
     rotation: Rotation
     selection: Selection
-    pass_rate_window_days: Positive
+    pass_rate_window_days: WholeDays
     attempts: Attempts
     holding: Holding
     reservation: Reservation
     apr_cap_bp: Annotated[int, msgspec.Meta(ge=0, le=2400)]
-    funders: Annotated[list[Funder], msgspec.Meta(min_length=1)]
+    funders: list[Funder]
     capture: Capture
 
 

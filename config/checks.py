@@ -1,0 +1,218 @@
+"""Contradictions in a configuration whose keys are each sound, as a table: section → what is checked in it.
+
+A check yields findings with paths within its section; its docstring says what it refuses, and is what
+`docs/configuration.md` prints. Allowed on purpose: a daily quota of zero (the funder takes nothing that day, but
+keeps its grants and its place), and a configured rule that `relax_order` leaves out (it is never given up).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from config.problems import Finding
+from config.rotation import (
+    Funder,
+    Guarantee,
+    MaxShare,
+    Rotation,
+    RotationConfig,
+    TrafficMultiplier,
+)
+
+Findings = Iterator[Finding]
+
+
+def less_than_one_drawdown(rule: MaxShare) -> Findings:
+    """A share that is less than one drawdown of `of_last`."""
+    if rule.most < 1:
+        reason = (
+            f"{rule.at_most} of the last {rule.of_last} drawdowns is less than one, so no funder could ever be chosen"
+        )
+        yield Finding(("at_most",), reason)
+
+
+def relaxing_what_is_off(rotation: Rotation) -> Findings:
+    """A rule in `relax_order` that is named twice or is not configured."""
+    for index, rule in enumerate(rotation.relax_order):
+        if rule in rotation.relax_order[:index]:
+            yield Finding(("relax_order", index), f"{rule} stands here twice; a rule can be given up only once")
+        elif getattr(rotation, rule) is None:
+            yield Finding(("relax_order", index), f"{rule} is to be given up, but the rule is not configured")
+
+
+def grants_beyond_the_budget(rotation: Rotation) -> Findings:
+    """More live grants wanted than the exposure budget lets funders see the borrower: each grant is an exposure."""
+    budget = rotation.exposure_budget
+    if budget is not None and budget.funders < rotation.min_live_grants:
+        yield Finding(
+            ("exposure_budget", "funders"),
+            f"only {budget.funders} funders may see a borrower, but min_live_grants wants grants from"
+            f" {rotation.min_live_grants}",
+        )
+
+
+def empty_lists(funder: Funder) -> Findings:
+    """A funder without regions, grades or terms."""
+    for key, values in _lists(funder):
+        if not values:
+            yield Finding((key,), f"{funder.id} has no {key}, so it could never be chosen; pause it if that is meant")
+
+
+def repeated_items(funder: Funder) -> Findings:
+    """A region, grade or term that is listed twice."""
+    for key, values in _lists(funder):
+        for index, value in enumerate(values):
+            if value in values[:index]:
+                yield Finding((key, index), f"{value} stands in this list twice")
+
+
+def age_turned_round(funder: Funder) -> Findings:
+    """A lowest age above the highest, or a range outside the ages that requests carry (18 to 100)."""
+    low, high = funder.age
+    if low > high:
+        yield Finding(("age",), f"the lowest age {low} is above the highest {high}")
+    elif high < 18 or low > 100:
+        yield Finding(("age",), f"nobody of {low} to {high} years can ask for money: requests carry ages 18 to 100")
+
+
+def amount_turned_round(funder: Funder) -> Findings:
+    """A smallest amount above the largest, or a largest amount of zero."""
+    low, high = funder.amount
+    if low > high:
+        yield Finding(("amount",), f"the smallest amount {low} is above the largest {high}")
+    elif high == 0:
+        yield Finding(("amount",), "the largest amount is 0 fen, so no drawdown could ever fit")
+
+
+def open_for_no_time(funder: Funder) -> Findings:
+    """Opening hours that begin and end at the same minute."""
+    start, end = funder.open.split("-")
+    if start == end:
+        yield Finding(("open",), f'{funder.open} is no time at all; "00:00-24:00" is always, status paused is never')
+
+
+def guarantee_of_another_kind(funder: Funder) -> Findings:
+    """A guarantee section at a funder that is no consumer-finance company."""
+    if funder.guarantee is not None and funder.kind != "consumer_finance":
+        yield Finding(
+            ("guarantee",), f"the guarantee ratio is a rule for consumer_finance, but {funder.id} is a {funder.kind}"
+        )
+
+
+def more_guaranteed_than_lent(guarantee: Guarantee) -> Findings:
+    """A guaranteed part above the whole balance."""
+    if guarantee.guaranteed > guarantee.balance:
+        reason = f"{guarantee.guaranteed} fen guaranteed is more than the whole balance of {guarantee.balance} fen"
+        yield Finding(("guaranteed",), reason)
+
+
+def no_such_time(guarantee: Guarantee) -> Findings:
+    """An `as_of` that is no time of the calendar."""
+    try:
+        datetime.fromisoformat(guarantee.as_of)
+    except ValueError:
+        yield Finding(("as_of",), f"{guarantee.as_of} is no time of the calendar")
+
+
+def ladder_turned_round(multiplier: TrafficMultiplier) -> Findings:
+    """A step of the ladder with more traffic than a milder one (watch, throttled, probing, paused)."""
+    steps = ("watch", "throttled", "probing", "paused")
+    for milder, harder in zip(steps, steps[1:], strict=False):
+        more, less = getattr(multiplier, milder), getattr(multiplier, harder)
+        if less > more:
+            yield Finding((harder,), f"{harder} leaves a funder more traffic ({less}) than {milder} ({more})")
+
+
+def repeated_ids(config: RotationConfig) -> Findings:
+    """Two funders with one id."""
+    first: dict[str, int] = {}
+    for index, funder in enumerate(config.funders):
+        if first.setdefault(funder.id, index) != index:
+            yield Finding(("funders", index, "id"), f"{funder.id} is the id of funders[{first[funder.id]}] already")
+
+
+def nobody_active(config: RotationConfig) -> Findings:
+    """No funder with status active."""
+    if not _active(config):
+        yield Finding(("funders",), "no funder is active, so every drawdown would be held and then rejected")
+
+
+def grants_beyond_the_funders(config: RotationConfig) -> Findings:
+    """More live grants wanted than there are funders."""
+    wanted, there = config.rotation.min_live_grants, len(config.funders)
+    if wanted > there:
+        reason = f"wants live grants at {wanted} funders, but only {there} are configured"
+        yield Finding(("rotation", "min_live_grants"), reason)
+
+
+def shares_that_cannot_be_met(config: RotationConfig) -> Findings:
+    """A share cap that the active funders together, or those within the exposure budget, cannot meet."""
+    rule = config.rotation.max_share
+    for funders, who in _rotating(config):
+        if rule is not None and rule.most >= 1 and funders * rule.most < rule.of_last:
+            yield Finding(
+                ("rotation", "max_share", "at_most"),
+                f"{who}, each with at most {rule.most} of the last {rule.of_last} drawdowns, make"
+                f" {funders * rule.most}, not {rule.of_last}",
+            )
+
+
+def rest_that_cannot_be_met(config: RotationConfig) -> Findings:
+    """A `never_last` that bars all active funders at once, or all of those within the exposure budget."""
+    rule = config.rotation.never_last
+    for funders, who in _rotating(config):
+        if rule is not None and rule.n >= funders:
+            yield Finding(
+                ("rotation", "never_last", "n"),
+                f"{who} can have served the last {rule.n} drawdowns, and then nobody is left for the next",
+            )
+
+
+def _rotating(config: RotationConfig) -> Iterator[tuple[int, str]]:
+    """How many funders a borrower can be rotated over, and what sets that number; nothing when nobody is active."""
+    active, budget = _active(config), config.rotation.exposure_budget
+    if active:
+        yield active, f"{_count(active)} active"
+    if budget is not None and budget.funders < active:
+        yield budget.funders, f"{_count(budget.funders)} that exposure_budget allows"
+
+
+def _count(funders: int) -> str:
+    return "the 1 funder" if funders == 1 else f"the {funders} funders"
+
+
+def _active(config: RotationConfig) -> int:
+    return len({funder.id for funder in config.funders if funder.status == "active"})
+
+
+def _lists(funder: Funder) -> tuple[tuple[str, Sequence[object]], ...]:
+    regions = () if funder.regions == "all" else funder.regions
+    listed = () if funder.regions == "all" else (("regions", regions),)
+    return (*listed, ("grades", funder.grades), ("terms", funder.terms))
+
+
+Check = Callable[[Any], Findings]
+
+CHECKS: Mapping[type[msgspec.Struct], tuple[Check, ...]] = {
+    MaxShare: (less_than_one_drawdown,),
+    Rotation: (relaxing_what_is_off, grants_beyond_the_budget),
+    Funder: (
+        empty_lists,
+        repeated_items,
+        age_turned_round,
+        amount_turned_round,
+        open_for_no_time,
+        guarantee_of_another_kind,
+    ),
+    Guarantee: (more_guaranteed_than_lent, no_such_time),
+    TrafficMultiplier: (ladder_turned_round,),
+    RotationConfig: (
+        repeated_ids,
+        nobody_active,
+        grants_beyond_the_funders,
+        shares_that_cannot_be_met,
+        rest_that_cannot_be_met,
+    ),
+}
