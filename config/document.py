@@ -75,7 +75,7 @@ def read_json(raw: bytes) -> Any:
 class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(problem="aliases (*name) are refused: write the value out", problem_mark=mark)
         return super().compose_node(parent, index)
 
@@ -123,7 +123,7 @@ class _Reader:
             return node.value
         if kind in _UNDISPUTED and _UNDISPUTED[kind].fullmatch(node.value):
             try:
-                return self._scalars.construct_object(node)  # type: ignore[no-untyped-call]
+                return self._scalars.construct_object(node)
             except ValueError:
                 return self._refuse(node, path, "a number with too many digits")
         return self._refuse(node, path, self._dispute(node, kind))
@@ -133,7 +133,7 @@ class _Reader:
         if kind == "timestamp":
             return f'YAML takes {written} for a date; write "{written}" in quotes'
         try:
-            taken = shown(self._scalars.construct_object(node))  # type: ignore[no-untyped-call]
+            taken = shown(self._scalars.construct_object(node))
         except (yaml.YAMLError, ValueError, KeyError):
             return f'YAML takes {written} for no text; write "{written}" in quotes'
         return f'YAML takes {written} for {taken}; write {taken}, or "{written}" in quotes if a text is meant'

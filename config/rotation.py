@@ -61,13 +61,13 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
-class NeverLast(_Section):
+class NeverLast(_Section, frozen=True):
     """The funder may not be among the last `n` of the borrower's ledger."""
 
     n: Positive
 
 
-class MaxShare(_Section):
+class MaxShare(_Section, frozen=True):
     """No funder may hold more than `at_most` of the last `of_last` ledger entries, the new one included."""
 
     of_last: Annotated[int, msgspec.Meta(ge=2, le=1000)]
@@ -79,20 +79,20 @@ class MaxShare(_Section):
         return int(self.at_most * self.of_last + 1e-9)
 
 
-class Cooldown(_Section):
+class Cooldown(_Section, frozen=True):
     """A funder rests for `days` after its last ledger entry."""
 
     days: Days
 
 
-class ExposureBudget(_Section):
+class ExposureBudget(_Section, frozen=True):
     """At most `funders` distinct funders may see a borrower within `within_days`."""
 
     funders: Positive
     within_days: Days
 
 
-class Rotation(_Section):
+class Rotation(_Section, frozen=True):
     """The soft rules and the order in which they are given up. A rule that is left out is off."""
 
     relax_order: list[RuleName]
@@ -103,7 +103,7 @@ class Rotation(_Section):
     exposure_budget: ExposureBudget | None = None
 
 
-class Selection(_Section):
+class Selection(_Section, frozen=True):
     """How a funder is chosen among those left (contract, section 3, Choice)."""
 
     seed: Text
@@ -111,39 +111,39 @@ class Selection(_Section):
     exploration: ShareOrNone
 
 
-class Attempts(_Section):
+class Attempts(_Section, frozen=True):
     """`max`: how many funders one drawdown may be shown to."""
 
     max: Positive
 
 
-class Holding(_Section):
+class Holding(_Section, frozen=True):
     """`seconds`: how long a drawdown may be held when it brings no `expires_at`."""
 
     seconds: Seconds
 
 
-class Reservation(_Section):
+class Reservation(_Section, frozen=True):
     """`ttl_seconds`: how long a reservation waits for its outcome."""
 
     ttl_seconds: Seconds
 
 
-class PassRatePrior(_Section):
+class PassRatePrior(_Section, frozen=True):
     """What a funder's pass rate is taken to be before outcomes tell, and how many outcomes that belief weighs."""
 
     rate: Share
     strength: Weight
 
 
-class Quota(_Section):
+class Quota(_Section, frozen=True):
     """The most a funder takes in one Shanghai day, fen and drawdowns."""
 
     daily_amount: Fen
     daily_count: Count
 
 
-class Guarantee(_Section):
+class Guarantee(_Section, frozen=True):
     """Guarantee-enhanced lending of a consumer-finance company: fen, as of a time, and the cap on its share."""
 
     enhanced: bool
@@ -153,7 +153,7 @@ class Guarantee(_Section):
     as_of: TimeText
 
 
-class Funder(_Section):
+class Funder(_Section, frozen=True):
     """A funder: what it lends, to whom, when, and how much of it."""
 
     id: Id
@@ -173,7 +173,7 @@ class Funder(_Section):
     guarantee: Guarantee | None = None
 
 
-class CapturePassRate(_Section):
+class CapturePassRate(_Section, frozen=True):
     """Detector of a fallen pass rate."""
 
     odds_ratio: Ratio
@@ -181,26 +181,26 @@ class CapturePassRate(_Section):
     min_events: Count
 
 
-class CaptureNonReturn(_Section):
+class CaptureNonReturn(_Section, frozen=True):
     """Detector of borrowers who do not come back."""
 
     window_days: WholeDays
     hazard_ratio: Ratio
 
 
-class CaptureEarlySettlement(_Section):
+class CaptureEarlySettlement(_Section, frozen=True):
     """Detector of loans that are settled early."""
 
     odds_ratio: Ratio
 
 
-class CaptureCanary(_Section):
+class CaptureCanary(_Section, frozen=True):
     """Test on canary accounts."""
 
     alpha: Annotated[float, msgspec.Meta(gt=0, lt=1)]
 
 
-class TrafficMultiplier(_Section):
+class TrafficMultiplier(_Section, frozen=True):
     """Share of its weight that a funder keeps on each step of the ladder."""
 
     watch: ShareOrNone
@@ -209,7 +209,7 @@ class TrafficMultiplier(_Section):
     paused: ShareOrNone
 
 
-class Ladder(_Section):
+class Ladder(_Section, frozen=True):
     """The response ladder."""
 
     traffic_multiplier: TrafficMultiplier
@@ -217,7 +217,7 @@ class Ladder(_Section):
     pause_needs_approval: bool
 
 
-class Capture(_Section):
+class Capture(_Section, frozen=True):
     """Capture detection and the response to it."""
 
     pass_rate: CapturePassRate
@@ -227,7 +227,7 @@ class Capture(_Section):
     ladder: Ladder
 
 
-class RotationConfig(_Section):
+class RotationConfig(_Section, frozen=True):
     """The whole document."""
 
     schema: Literal[1]
