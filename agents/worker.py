@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from agents.funders import FunderBook
 from agents.reserve import Reservations
 from agents.route import Router
-from config.revisions import Document
+from config.rotation import Revision
 from config.settings import Settings
 from streams.app import LoanrouterApp, create_app
 from streams.batches import Batch
@@ -30,8 +30,8 @@ _RETRY_SECONDS = 1.0
 
 
 @asynccontextmanager
-async def serving(settings: Settings, first: Callable[[], Document]) -> AsyncIterator[LoanrouterApp]:
-    """A worker that runs until the end of the context. `first` gives the configuration of an empty log.
+async def serving(settings: Settings, first: Callable[[], Revision]) -> AsyncIterator[LoanrouterApp]:
+    """A worker that runs until the end of the context. `first` gives the first revision, for an empty log.
 
     Waits for Kafka and its topics. Raises `TopicsError` when a topic cannot be used as it is, `ConfigError` when
     the first configuration cannot be, and whatever made the worker crash.

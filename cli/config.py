@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from cli.main import settings_from_env
 from config.load import load_document
 from config.problems import ConfigError
-from config.revisions import apply_record, config_sha256
+from config.revisions import apply_record, first_revision
 from config.rotation import Revision
 from config.settings import Settings
 from streams.reading import read_topics
@@ -38,7 +38,9 @@ def check(file: Path, as_json: bool) -> None:
         else:
             click.echo(str(error), err=True)
         raise SystemExit(2) from None
-    click.echo("[]" if as_json else f"{file}: good, {len(document['funders'])} funders, {config_sha256(document)}")
+    click.echo(
+        "[]" if as_json else f"{file}: good, {len(document['funders'])} funders, {first_revision(document).sha256}"
+    )
 
 
 @config.command()
@@ -55,7 +57,7 @@ def show(as_json: bool) -> None:
         raise click.UsageError(str(error)) from None
     except (KafkaError, OSError) as error:
         raise click.ClickException(f"the configuration cannot be read: {error}") from None
-    shown = {"revision": number, "config_sha256": config_sha256(document), "source": source, "config": document}
+    shown = {"revision": number, "config_sha256": first_revision(document).sha256, "source": source, "config": document}
     if as_json:
         click.echo(json.dumps(shown, ensure_ascii=False))
     else:

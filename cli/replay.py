@@ -15,7 +15,7 @@ from agents.replay import replay as replay_log
 from cli.main import settings_from_env
 from config.load import load_document
 from config.problems import ConfigError
-from config.revisions import revision_of
+from config.revisions import first_revision
 from config.rotation import Revision
 from config.settings import Settings
 from streams.log import LogError, LogRecord, log_line, read_log
@@ -84,7 +84,7 @@ def _decide(settings: Settings, log: Log, *, quiet: bool) -> dict[str, bytes]:
 
 
 def _configuration(path: Path | None) -> Revision | None:
-    return None if path is None else revision_of(1, load_document(path.read_text(encoding="utf-8"), str(path)))
+    return None if path is None else first_revision(load_document(path.read_text(encoding="utf-8"), str(path)))
 
 
 async def _recorded(settings: Settings) -> list[LogRecord]:

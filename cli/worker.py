@@ -8,7 +8,8 @@ from agents.worker import serving
 from cli.main import settings_from_env
 from config.load import load_document
 from config.problems import ConfigError, Problem
-from config.revisions import Document
+from config.revisions import first_revision
+from config.rotation import Revision
 from config.settings import Settings
 from streams.topics import TopicsError
 from streams.worker import run_worker
@@ -31,9 +32,9 @@ def worker() -> None:
         raise click.UsageError(str(error)) from None
 
 
-def _first(settings: Settings) -> Document:
+def _first(settings: Settings) -> Revision:
     try:
         text = settings.config.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([Problem(str(settings.config), None, "", f"cannot be read: {error}")]) from None
-    return load_document(text, str(settings.config))
+    return first_revision(load_document(text, str(settings.config)))

@@ -174,13 +174,13 @@ def _rotating(config: RotationConfig) -> Iterator[tuple[int, str]]:
     """How many funders a borrower can be rotated over, and what sets that number; nothing when nobody is active."""
     active, budget = _active(config), config.rotation.exposure_budget
     if active:
-        yield active, f"{_count(active)} active"
+        yield active, _count(active, "active ")
     if budget is not None and budget.funders < active:
         yield budget.funders, f"{_count(budget.funders)} that exposure_budget allows"
 
 
-def _count(funders: int) -> str:
-    return "the 1 funder" if funders == 1 else f"the {funders} funders"
+def _count(funders: int, which: str = "") -> str:
+    return f"the 1 {which}funder" if funders == 1 else f"the {funders} {which}funders"
 
 
 def _active(config: RotationConfig) -> int:
@@ -188,9 +188,8 @@ def _active(config: RotationConfig) -> int:
 
 
 def _lists(funder: Funder) -> tuple[tuple[str, Sequence[object]], ...]:
-    regions = () if funder.regions == "all" else funder.regions
-    listed = () if funder.regions == "all" else (("regions", regions),)
-    return (*listed, ("grades", funder.grades), ("terms", funder.terms))
+    listed = (("grades", funder.grades), ("terms", funder.terms))
+    return listed if funder.regions == "all" else (("regions", funder.regions), *listed)
 
 
 Check = Callable[[Any], Findings]

@@ -7,13 +7,16 @@ A section whose own keys are all sound is built even when others are not, so tha
 import math
 import types
 import typing
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path as FilePath
 from typing import Any
 
 import msgspec
 
 from config.checks import CHECKS
 from config.document import Unreadable, read_yaml
-from config.problems import ConfigError, Finding, Path, located
+from config.problems import ConfigError, Finding, Path, Problem, located
 from config.rotation import RotationConfig
 from config.wording import expected, needs_quotes, shown
 
@@ -21,6 +24,17 @@ from config.wording import expected, needs_quotes, shown
 def load_config(text: str, source: str) -> RotationConfig:
     """The configuration in a YAML text; raises `ConfigError`. `source` names the text in errors, such as its path."""
     return msgspec.convert(load_document(text, source), RotationConfig)
+
+
+def load_file(path: FilePath) -> dict[str, Any]:
+    """`load_document` of a file; a file that cannot be read is a `ConfigError` as well."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([Problem(str(path), None, "", f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([Problem(str(path), None, "", "is no UTF-8 text")]) from None
+    return load_document(text, str(path))
 
 
 def load_document(text: str, source: str) -> dict[str, Any]:
@@ -71,7 +85,7 @@ class _Builder:
         if section.__struct_config__.forbid_unknown_fields:
             known = {field.name for field in fields}
             for key in value.keys() - known:
-                self._refuse((*path, key), f"unknown key; known here are {', '.join(sorted(known))}")
+                self._refuse((*path, key), f"unknown key; {_hint(key, known)}")
         built: dict[str, Any] = {}
         for field in fields:
             if field.name in value:
@@ -111,8 +125,10 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
     return (annotation,)
 
 
+def _hint(key: object, known: Iterable[str]) -> str:
+    similar = get_close_matches(str(key), known, n=1)
+    return f"did you mean {similar[0]}?" if similar else f"known here are {', '.join(sorted(known))}"
+
+
 def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-__all__ = ["ConfigError", "build", "load_config", "load_document", "parse_config"]

@@ -1,89 +1,111 @@
-"""Revisions of the rotation configuration, and the records of `rotation-config` that carry them.
+"""Revisions of the configuration and the records of `rotation-config` that carry them.
 
-A revision's `config_sha256` is the SHA-256 of its document's canonical JSON: sorted keys, no spaces, UTF-8, of the
-document as it was given. Anybody gets it with
-`json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)`.
+`config_sha256` is that of the canonical JSON of the document *as it was given*: sorted keys, no spaces, UTF-8,
+nothing filled in, numbers as written (3 stays 3, 3.0 stays 3.0, in YAML as in JSON). Anybody can compute it:
+`json.dumps(yaml.safe_load(file), sort_keys=True, separators=(",", ":"), ensure_ascii=False)`.
 """
 
+import hashlib
 import json
-from collections.abc import Mapping
-from datetime import datetime
-from hashlib import sha256
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from config.document import read_json
-from config.load import parse_config
-from config.problems import ConfigError, Problem
-from config.rotation import Revision
+from config.load import build
+from config.problems import ConfigError, Finding, located
+from config.rotation import Positive, Revision, RotationConfig, Text
 
-_SOURCE = "rotation-config"
+TOPIC = "rotation-config"
 
-Document = Mapping[str, Any]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$(?!\n)", description="64 hexadecimal digits")]
+Time = Annotated[datetime, msgspec.Meta(tz=True, description="an RFC 3339 time with zone")]
 
 
 class RevisionRecord(msgspec.Struct, frozen=True):
-    """A record of `rotation-config`: a whole revision, who made it, when (RFC 3339) and why."""
+    """One record of `rotation-config`: a whole configuration, and who made it active, when and why."""
 
-    revision: int
+    kind: Literal["revision"]
+    revision: Positive
     config: dict[str, Any]
-    config_sha256: str
-    author: str
-    reason: str
-    occurred_at: str
-    kind: str = "revision"
+    config_sha256: Sha256
+    author: Text
+    reason: Text
+    occurred_at: Time
 
 
-def canonical_json(document: Document) -> bytes:
-    """The one form of a document that is hashed."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+def canonical_json(document: Any) -> bytes:
+    """The one form in which a document is hashed; raises `ValueError` for what JSON cannot hold."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
 
 
-def config_sha256(document: Document) -> str:
-    """The hash by which a revision's content is known."""
-    return sha256(canonical_json(document)).hexdigest()
+def first_revision(document: dict[str, Any]) -> Revision:
+    """Revision 1 of a document; raises `ConfigError` without lines (`config.load.load_file` gives them)."""
+    config, findings = build(document, RotationConfig)
+    if config is None:
+        raise ConfigError(located(findings, "config", {}))
+    return _revision(1, document, config)
 
 
-def revision_of(number: int, document: Document) -> Revision:
-    """Revision `number` with this document; raises `ConfigError` when it cannot be used."""
-    return Revision(number, config_sha256(document), parse_config(document, _SOURCE))
-
-
-def encode_record(number: int, document: Document, *, author: str, reason: str, occurred_at: datetime) -> bytes:
-    """The record that makes this document revision `number`; `occurred_at` is an aware time."""
-    at = occurred_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def encode_record(revision: Revision, *, author: str, reason: str, occurred_at: datetime) -> bytes:
+    """The record (its key is `config`) that makes a revision active. `occurred_at` must know its zone."""
     return msgspec.json.encode(
-        RevisionRecord(number, dict(document), config_sha256(document), author, reason, occurred_at=at)
+        {
+            "kind": "revision",
+            "revision": revision.id,
+            "config": msgspec.Raw(revision.canonical),
+            "config_sha256": revision.sha256,
+            "author": author,
+            "reason": reason,
+            "occurred_at": occurred_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        }
     )
 
 
-def apply_record(active: Revision | None, raw: bytes) -> Revision:
-    """The revision after a record of the log: its own, or the active one when it says the same once more.
+def read_record(raw: bytes) -> RevisionRecord:
+    """A record's own fields, its configuration unchecked; raises `ConfigError`. Unknown fields are ignored."""
+    try:
+        document = read_json(raw)
+    except ValueError as error:
+        raise _refused([Finding((), f"not JSON: {error}")]) from None
+    record, findings = build(document, RevisionRecord)
+    if record is None:
+        raise _refused(findings)
+    return record
 
-    Two workers may both publish the first revision; then the second record changes nothing.
+
+def apply_record(active: Revision | None, raw: bytes) -> Revision:
+    """The revision that is active after a record; `active` itself when the record repeats it.
+
+    Two workers may both publish the first revision; the second record then changes nothing.
 
     Raises:
-        ConfigError: the record is broken, out of turn, or its configuration cannot be used; `active` stays.
+        ConfigError: the record is broken, is not the next revision, or is not what its hash says; `active` stays.
     """
-    try:
-        record = msgspec.convert(read_json(raw), RevisionRecord)
-    except (ValueError, msgspec.ValidationError) as error:
-        raise _refused("", f"is no record of a revision: {error}") from None
-    if record.kind != "revision":
-        raise _refused("kind", f"must be revision, but is {record.kind!r}")
-    for key in ("author", "reason"):
-        if not getattr(record, key).strip():
-            raise _refused(key, "must say who changed it" if key == "author" else "must say why")
-    if record.config_sha256 != config_sha256(record.config):
-        raise _refused("config_sha256", "is not the SHA-256 of the configuration in the record")
-    if active is not None and (record.revision, record.config_sha256) == (active.id, active.sha256):
+    record = read_record(raw)
+    config, findings = build(record.config, RotationConfig)
+    findings = [Finding(("config", *path), reason) for path, reason in findings]
+    if config is None:
+        raise _refused(findings)
+    revision = _revision(record.revision, record.config, config)
+    if record.config_sha256 != revision.sha256:
+        findings.append(Finding(("config_sha256",), f"the configuration in this record has the hash {revision.sha256}"))
+    elif active is not None and (revision.id, revision.sha256) == (active.id, active.sha256):
         return active
     following = 1 if active is None else active.id + 1
-    if record.revision != following:
-        raise _refused("revision", f"must be {following}, but is {record.revision}: the log has moved on")
-    return revision_of(record.revision, record.config)
+    if revision.id != following:
+        findings.append(Finding(("revision",), f"must be the next one, {following}, but is {revision.id}"))
+    if findings:
+        raise _refused(findings)
+    return revision
 
 
-def _refused(key: str, reason: str) -> ConfigError:
-    return ConfigError([Problem(_SOURCE, None, key, reason)])
+def _revision(number: int, document: dict[str, Any], config: RotationConfig) -> Revision:
+    canonical = canonical_json(document)
+    return Revision(number, hashlib.sha256(canonical).hexdigest(), config, canonical)
+
+
+def _refused(findings: list[Finding]) -> ConfigError:
+    return ConfigError(located(findings, TOPIC, {}))

@@ -243,8 +243,9 @@ class RotationConfig(_Section, frozen=True):
 
 
 class Revision(msgspec.Struct, frozen=True):
-    """An accepted configuration: its number in the log (from 1) and the SHA-256 of its canonical JSON."""
+    """An accepted configuration: its number in the log (from 1), its canonical JSON and the SHA-256 of that."""
 
     id: int
     sha256: str
     config: RotationConfig
+    canonical: bytes

@@ -95,6 +95,18 @@ class Settings:
         """Keyword arguments for `redis.asyncio.Redis.from_url`."""
         return {"url": self.redis, "password": self.redis_password}
 
+    def environment(self) -> dict[str, str]:
+        """The variables from which another process gets these settings. Holds the passwords."""
+        texts = {
+            variable.name: "" if (value := getattr(self, variable.field)) is None else str(value)
+            for variable in VARIABLES
+        }
+        idempotence = "on" if self.kafka_idempotence else "off"
+        return texts | {
+            "LOANROUTER_WEB": f"{self.web_host}:{self.web_port}",
+            "LOANROUTER_KAFKA_IDEMPOTENCE": idempotence,
+        }
+
     def _check_kafka_security(self) -> None:
         sasl = self.kafka_security_protocol.startswith("SASL_")
         for variable, value in (

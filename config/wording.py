@@ -55,7 +55,7 @@ def _words(kind: inspect.Type) -> str:
         case inspect.ListType(item_type=item):
             return f"a list, each item {_words(item)}"
         case inspect.UnionType(types=types):
-            return " or ".join(_words(inner) for inner in types if not isinstance(inner, inspect.NoneType))
+            return ", or ".join(_words(inner) for inner in types if not isinstance(inner, inspect.NoneType))
         case inspect.StructType() | inspect.DictType():
             return "a section of keys and values"
     return "a text"

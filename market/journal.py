@@ -1,15 +1,19 @@
 """What the demo has seen so far: every record for the audit, and the running figures for the view."""
 
 from collections import Counter, defaultdict, deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
 
+from market.audit.loans import shanghai_day
 from market.audit.log import Record
+from rotation.events import DrawdownOutcome
 from rotation.outputs import Decision
 
 RECENT = 40
 SECONDS_SHOWN = 60
+INPUTS = ("credit-grants", "drawdown-requests", "drawdown-outcomes", "repayments", "capture-signals")
 ANSWERED = ("disbursed", "declined", "cancelled")
 
 
@@ -21,6 +25,20 @@ class Taken:
     outcomes: Counter[str] = field(default_factory=Counter)
     amount: int = 0
     count: int = 0
+    day: int = 0
+
+    def take(self, amount: int, day: int) -> None:
+        """One more drawdown is routed here on that Shanghai day."""
+        if day != self.day:
+            self.day, self.amount, self.count = day, 0, 0
+        self.routed += 1
+        self.amount += amount
+        self.count += 1
+
+    def give_back(self, amount: int) -> None:
+        """It came to nothing."""
+        self.amount -= amount
+        self.count -= 1
 
     @property
     def pass_rate(self) -> float | None:
@@ -41,6 +59,7 @@ class Journal:
         self.relaxed: Counter[str] = Counter()
         self.funders: dict[str, Taken] = defaultdict(Taken)
         self.borrowers: dict[str, deque[str]] = {}
+        self.not_loans: set[str] = set()
         self.latencies: list[int] = []
         self.per_second: deque[tuple[int, int]] = deque(maxlen=SECONDS_SHOWN)
         self.first_decision_at: int | None = None
@@ -48,46 +67,47 @@ class Journal:
         self.inputs_read = 0
         self._asked: dict[str, tuple[int, int]] = {}
         self._open: set[str] = set()
-        self._attempts: dict[str, tuple[str, int]] = {}
+        self._unanswered: dict[str, tuple[str, int]] = {}
         self._decided: set[str] = set()
-        self._answered: set[str] = set()
 
     @property
     def waiting(self) -> int:
         """How many drawdowns have been asked for and have no decision yet."""
         return len(self._open)
 
-    def add(self, record: Record) -> Decision | None:
-        """Take in one record; the decision in it when it is one that had not been seen before."""
-        self.records.append(record)
-        if record.topic == "routing-decisions":
-            return self._decision(record)
-        if record.topic == "dead-letters":
-            self.dead_letters[record.header("dlq.reason") or "none"] += 1
-            self.last_output_at = record.received or 0
-        elif record.topic not in ("credit-applications", "funder-states"):
-            self.inputs_read += 1
-        return None
-
     def asked(self, drawdown_id: str, amount: int, at: int) -> None:
-        """A valid request was published at `at` (ms); a repeat of it changes nothing."""
+        """A valid request is published at `at` (ms); a repeat of it changes nothing."""
         if drawdown_id not in self._asked:
             self._asked[drawdown_id] = (amount, at)
             self._open.add(drawdown_id)
 
-    def answered(self, drawdown_id: str, attempt: int, status: str) -> None:
-        """A valid outcome was published."""
-        decision_id = f"{drawdown_id}:{attempt}"
-        funder_id, amount = self._attempts[decision_id]
-        taken = self.funders[funder_id]
-        if decision_id in self._answered:
-            if status != "disbursed" or taken.outcomes["disbursed"] < 0:
+    def add(self, record: Record) -> Decision | None:
+        """Take in one record that was read; the decision in it when it is one that had not been seen before."""
+        self.records.append(record)
+        if record.topic in INPUTS:
+            self.inputs_read += 1
+            if record.topic == "drawdown-outcomes":
+                self._outcome(record)
+            return None
+        self.last_output_at = record.received or 0
+        if record.topic == "routing-decisions":
+            return self._decision(record)
+        if record.topic == "dead-letters":
+            self.dead_letters[record.header("dlq.reason") or "none"] += 1
+        return None
+
+    def _outcome(self, record: Record) -> None:
+        with suppress(msgspec.DecodeError):
+            outcome = msgspec.json.decode(record.value or b"", type=DrawdownOutcome)
+            routed = self._unanswered.pop(f"{outcome.drawdown_id}:{outcome.attempt}", None)
+            if routed is None:
                 return
-        self._answered.add(decision_id)
-        taken.outcomes[status] += 1
-        if status != "disbursed":
-            taken.amount -= amount
-            taken.count -= 1
+            funder_id, amount = routed
+            self.funders[funder_id].outcomes[outcome.status] += 1
+            if outcome.status != "disbursed":
+                self.funders[funder_id].give_back(amount)
+            if outcome.status not in ("disbursed", "cancelled"):
+                self.not_loans.add(f"{outcome.drawdown_id}:{outcome.attempt}")
 
     def _decision(self, record: Record) -> Decision | None:
         now = record.received or 0
@@ -104,17 +124,14 @@ class Journal:
         self.statuses[decision.status] += 1
         self._tick(now // 1000)
         if decision.funder_id is not None:
-            self._routed(decision, decision.funder_id)
+            self._routed(decision, decision.funder_id, shanghai_day(now))
         return decision
 
-    def _routed(self, decision: Decision, funder_id: str) -> None:
+    def _routed(self, decision: Decision, funder_id: str, day: int) -> None:
         amount = self._asked[decision.drawdown_id][0]
-        self._attempts[decision.decision_id] = (funder_id, amount)
+        self._unanswered[decision.decision_id] = (funder_id, amount)
         self.relaxed.update(decision.relaxed)
-        taken = self.funders[funder_id]
-        taken.routed += 1
-        taken.amount += amount
-        taken.count += 1
+        self.funders[funder_id].take(amount, day)
         recent = self.borrowers.pop(decision.customer_id, deque(maxlen=RECENT))
         recent.append(funder_id)
         self.borrowers[decision.customer_id] = recent  # the last in the dict came last

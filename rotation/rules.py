@@ -187,7 +187,6 @@ STATUS_REASONS: dict[str, str] = {
     "no_candidate": "no funder is left, not even with every rotation rule given up",
     "expired": "no funder was found before the request expired",
     "request_expired": "the request had expired when it arrived",
-    "already_disbursed": "the money of an earlier attempt arrived while this one was held",
 }
 
 

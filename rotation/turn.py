@@ -118,7 +118,12 @@ class Turn:
             self._reject(drawdown, drawdown.expires_at, "expired")
         else:
             drawdown.wake_at = self.policy.next_wake(at, drawdown.expires_at)
-            yield from self._attempt(drawdown, at)
+            if not self._has_money(drawdown):
+                yield from self._attempt(drawdown, at)
+
+    def _has_money(self, drawdown: Drawdown) -> bool:
+        """Whether an earlier attempt was disbursed after all: then no further one is made, and a held one expires."""
+        return any(e.drawdown_id == drawdown.drawdown_id and e.status == "disbursed" for e in self.borrower.ledger)
 
     def _held(self) -> list[Drawdown]:
         return [drawdown for drawdown in self.borrower.drawdowns.values() if drawdown.status == "held"]
@@ -268,9 +273,6 @@ class Turn:
         )
         if entry.owed_at_most is not None:
             self.operations.append(Repay(key, entry.funder_id, entry.outstanding))
-        drawdown = self.borrower.drawdowns.get(event.drawdown_id)
-        if drawdown is not None and drawdown.status == "held":
-            self._reject(drawdown, now, "already_disbursed")
         return True
 
     def _try_next(self, event: DrawdownOutcome, now: int) -> Steps[None]:
@@ -282,6 +284,7 @@ class Turn:
             and drawdown.attempt == event.attempt
             and drawdown.attempt < self.policy.config.attempts.max
             and drawdown.expires_at > now
+            and not self._has_money(drawdown)
         ):
             drawdown.attempt += 1
             yield from self._attempt(drawdown, now)

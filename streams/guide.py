@@ -15,7 +15,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from config.problems import ConfigError
-from config.revisions import Document, apply_record, encode_record
+from config.revisions import apply_record, encode_record
 from config.rotation import Revision
 from config.settings import Settings
 from rotation.outputs import FunderState
@@ -31,8 +31,8 @@ _state_decoder = msgspec.json.Decoder(FunderState)
 class Guide:
     """Follows `rotation-config` and `funder-states`. `policy` is always the newest of both."""
 
-    def __init__(self, settings: Settings, first: Callable[[], Document]) -> None:
-        """`first` gives the checked document of the first revision, for an empty log."""
+    def __init__(self, settings: Settings, first: Callable[[], Revision]) -> None:
+        """`first` gives the first revision, for an empty log."""
         self._settings = settings
         self._first = first
         self._config = TopicPartition(topic_name(settings, "rotation-config"), 0)
@@ -135,13 +135,12 @@ class Guide:
 
     async def _publish_first(self) -> None:
         """Put the file's configuration into the log. Of two workers that do, the first one counts."""
-        document = self._first()
+        revision = self._first()
         producer = AIOKafkaProducer(**self._settings.kafka_client_args(), acks="all")
         await producer.start()
         try:
             record = encode_record(
-                1,
-                document,
+                revision,
                 author="loanrouter",
                 reason="first revision, from the configuration file",
                 occurred_at=datetime.now(UTC),

@@ -10,14 +10,16 @@ from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord, TopicPartition
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, ConsumerRebalanceListener
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, ConsumerRebalanceListener, Transport
 from faust.types import TP
 
 from streams.batches import Revoked
 
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 0.02
+FETCH_WAIT_MS = 50  # the embedded broker answers a fetch only when its wait is over; Apache Kafka, when there is data
 
 
 class LeaseListener(ConsumerRebalanceListener):
@@ -34,7 +36,8 @@ class LeaseListener(ConsumerRebalanceListener):
 class LeasedConsumerThread(AIOKafkaConsumerThread):
     """The driver's consumer thread, which also remembers the last answered heartbeat.
 
-    Wraps `GroupCoordinator._do_heartbeat` (aiokafka 0.14.0), which keeps that time to itself.
+    Wraps `GroupCoordinator._do_heartbeat` (aiokafka 0.14.0), which keeps that time to itself; overrides
+    `_create_worker_consumer` for the longest wait of a fetch.
     """
 
     last_heartbeat = float("-inf")
@@ -42,6 +45,11 @@ class LeasedConsumerThread(AIOKafkaConsumerThread):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._fetches: set[asyncio.Task[Any]] = set()
+
+    def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # the driver fixes it at 1500
+        return consumer
 
     async def on_start(self) -> None:
         """Call when the thread starts."""

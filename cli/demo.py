@@ -1,0 +1,156 @@
+"""`loanrouter demo`: a broker, a Redis, one worker and a market of borrowers, live in the terminal."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from time import monotonic, time
+
+import click
+from aiokafka.errors import KafkaError
+from rich.live import Live
+
+from cli.main import settings_from_env
+from cli.summary import summarise
+from cli.view import plain_line, screen
+from config.load import load_document
+from config.revisions import first_revision
+from config.rotation import Revision
+from config.settings import Settings
+from market.drive import Drive
+from market.journal import Journal
+from market.market import Market
+from streams.embedded import EmbeddedKafka, EmbeddedRedis, die_with_parent, free_port
+from streams.topics import create_topics
+
+_SESSION_SECONDS = 4
+_STOP_SECONDS = 15
+_PLAIN_EVERY_SECONDS = 5.0
+
+
+class WorkerDied(Exception):
+    """The demo's worker ended by itself; the message holds what it wrote last."""
+
+
+@click.command()
+@click.option("--headless", is_flag=True, help="No live view: a line now and then, and the summary.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The market's chance.")
+@click.option("--seconds", type=click.IntRange(min=1), help="End after this time; without it at Ctrl-C.")
+@click.option("--rate", type=click.FloatRange(1, 2000), default=20.0, show_default=True, help="Drawdowns a second.")
+@click.option("--kafka", help="Bootstrap servers of a Kafka to use instead of the embedded one.")
+@click.option("--redis", "redis_url", help="URL of a Redis to use instead of the embedded one.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON; implies --headless.")
+def demo(
+    headless: bool,
+    seed: int,
+    seconds: int | None,
+    rate: float,
+    kafka: str | None,
+    redis_url: str | None,
+    as_json: bool,
+) -> None:
+    """Show borrowers being rotated across funders by a real worker on a real broker.
+
+    Ends with a summary that was checked from outside, against the contract: exit code 1 when anything is unaccounted
+    for or broke a rule.
+    """
+    with ExitStack() as stack:
+        settings = _settings(stack, kafka, redis_url)
+        try:
+            asyncio.run(create_topics(settings))
+            with _worker(settings) as died:
+                played = asyncio.run(
+                    _play(settings, died, seed, rate, seconds, live=not (headless or as_json) and sys.stdout.isatty())
+                )
+        except WorkerDied as error:
+            raise click.ClickException(f"the worker died: {error}") from None
+        except (KafkaError, OSError) as error:
+            raise click.ClickException(f"Kafka at {settings.kafka}: {error}") from None
+    summary = summarise(*played, seed)
+    click.echo(json.dumps(summary.as_dict()) if as_json else summary.text())
+    if not summary.good:
+        raise SystemExit(1)
+
+
+def _settings(stack: ExitStack, kafka: str | None, redis_url: str | None) -> Settings:
+    given = settings_from_env()
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loanrouter-demo-")))
+    settings = replace(
+        given,
+        kafka=kafka or stack.enter_context(EmbeddedKafka()).bootstrap,
+        kafka_idempotence=kafka is not None and given.kafka_idempotence,
+        redis=redis_url or stack.enter_context(EmbeddedRedis()).url,
+        config=Path(str(files("market").joinpath("rotation.yaml"))),
+        topic_prefix=given.topic_prefix if kafka is None else f"{given.topic_prefix}demo-{uuid.uuid4().hex[:8]}.",
+        web_port=free_port(),
+        data=folder / "data",
+        session_timeout_seconds=_SESSION_SECONDS if kafka is None else given.session_timeout_seconds,
+        clock="wall",
+    )
+    settings.data.mkdir()
+    return settings
+
+
+@contextmanager
+def _worker(settings: Settings) -> Iterator[Callable[[], None]]:
+    """A worker process for the time of the context; the callable raises `WorkerDied` once it ended by itself."""
+    log = settings.data / "worker.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # our own command
+            [sys.executable, "-c", "from cli.main import main; main()", "worker"],
+            env=os.environ | settings.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=die_with_parent(),
+        )
+
+    def check() -> None:
+        if process.poll() is not None:
+            raise WorkerDied(f"exit code {process.returncode}\n{log.read_text(errors='replace')[-2000:]}")
+
+    try:
+        yield check
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_SECONDS)
+        process.kill()
+        process.wait()
+
+
+async def _play(
+    settings: Settings, died: Callable[[], None], seed: int, rate: float, seconds: int | None, *, live: bool
+) -> tuple[Journal, Revision, int]:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    document = load_document(settings.config.read_text(encoding="utf-8"), str(settings.config))
+    revision = first_revision(document)
+    journal = Journal()
+    market = Market(revision.config, seed=seed, rate=rate, start=int(time() * 1000))
+    playing = asyncio.create_task(Drive(settings, market, journal).run(stop))
+    shown = Live(screen=True, auto_refresh=False) if live else None
+    begun, said = monotonic(), monotonic()
+    with shown or ExitStack():
+        while not playing.done():
+            died()
+            if seconds is not None and monotonic() - begun >= seconds:
+                stop.set()
+            if shown is not None:
+                shown.update(screen(revision.config, journal), refresh=True)
+            elif monotonic() - said >= _PLAIN_EVERY_SECONDS:
+                said = monotonic()
+                click.echo(plain_line(journal, monotonic() - begun), err=True)
+            await asyncio.wait({playing}, timeout=0.25)
+    return journal, revision, await playing
