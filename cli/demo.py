@@ -26,9 +26,9 @@ from config.load import load_document
 from config.revisions import first_revision
 from config.rotation import Revision
 from config.settings import Settings
-from market.drive import Drive
 from market.journal import Journal
 from market.market import Market
+from market.play import Play
 from streams.embedded import EmbeddedKafka, EmbeddedRedis, die_with_parent, free_port
 from streams.topics import create_topics
 
@@ -139,7 +139,7 @@ async def _play(
     revision = first_revision(document)
     journal = Journal()
     market = Market(revision.config, seed=seed, rate=rate, start=int(time() * 1000))
-    playing = asyncio.create_task(Drive(settings, market, journal).run(stop))
+    playing = asyncio.create_task(Play(settings, market, journal).run(stop))
     shown = Live(screen=True, auto_refresh=False) if live else None
     begun, said = monotonic(), monotonic()
     with shown or ExitStack():
