@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic
 
 import click
 from aiokafka.errors import KafkaError
@@ -26,9 +26,9 @@ from config.load import load_document
 from config.revisions import first_revision
 from config.rotation import Revision
 from config.settings import Settings
+from market.drive import Drive
 from market.journal import Journal
 from market.market import Market
-from market.play import Play
 from streams.embedded import EmbeddedKafka, EmbeddedRedis, die_with_parent, free_port
 from streams.topics import create_topics
 
@@ -138,8 +138,11 @@ async def _play(
     document = load_document(settings.config.read_text(encoding="utf-8"), str(settings.config))
     revision = first_revision(document)
     journal = Journal()
-    market = Market(revision.config, seed=seed, rate=rate, start=int(time() * 1000))
-    playing = asyncio.create_task(Play(settings, market, journal).run(stop))
+
+    def market(start: int) -> Market:
+        return Market(revision.config, seed=seed, rate=rate, start=start)
+
+    playing = asyncio.create_task(Drive(settings, journal).run(market, stop))
     shown = Live(screen=True, auto_refresh=False) if live else None
     begun, said = monotonic(), monotonic()
     with shown or ExitStack():

@@ -43,7 +43,10 @@ class Drive:
             **self._settings.kafka_client_args(), acks="all", linger_ms=2, max_request_size=READ_BYTES
         )
         consumer = AIOKafkaConsumer(
-            **self._settings.kafka_client_args(), auto_offset_reset="earliest", max_partition_fetch_bytes=READ_BYTES
+            **self._settings.kafka_client_args(),
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=READ_BYTES,
+            fetch_max_wait_ms=50,
         )
         async with producer, consumer:
             consumer.assign(await self._partitions(producer))

@@ -1,1 +1,0 @@
-"""Evidence that a funder captures borrowers: pure and deterministic."""
