@@ -7,6 +7,7 @@ keeps its grants and its place), and a configured rule that `relax_order` leaves
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -119,7 +120,7 @@ def no_such_time(guarantee: Guarantee) -> Findings:
 def ladder_turned_round(multiplier: TrafficMultiplier) -> Findings:
     """A step of the ladder with more traffic than a milder one (watch, throttled, probing, paused)."""
     steps = ("watch", "throttled", "probing", "paused")
-    for milder, harder in zip(steps, steps[1:], strict=False):
+    for milder, harder in pairwise(steps):
         more, less = getattr(multiplier, milder), getattr(multiplier, harder)
         if less > more:
             yield Finding((harder,), f"{harder} leaves a funder more traffic ({less}) than {milder} ({more})")

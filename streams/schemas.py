@@ -114,6 +114,7 @@ _OUTPUT_FIELDS: dict[str, Schema] = {
         "maximum": 1,
     },
     "application_id": {"description": "Id of this advice: deduplicate by it."},
+    "reason": {"description": "Why the borrower should apply: too few live grants, or a drawdown on hold."},
     "pass_rates": {"description": "Risk grade to smoothed pass rate."},
     "state": {"description": "Step of the response ladder."},
     "traffic_multiplier": {"description": "Share of its weight that the funder keeps.", "minimum": 0, "maximum": 1},
@@ -121,7 +122,14 @@ _OUTPUT_FIELDS: dict[str, Schema] = {
     "cause": {"description": "Why the funder stands there, for a person."},
     "version": {"description": "Grows with every change of this funder's state."},
     "occurred_at": {"description": "Stream time, UTC.", **_TIME},
+    "reason": {"description": "Why: too few live grants, or a drawdown that no grant could serve."},
     "alert_id": {"description": "Id of this alert: deduplicate by it."},
+    "segment": {"description": "The borrowers among whom it was seen."},
+    "detector": {"description": "The detector that saw it."},
+    "level": {"description": "How grave it is."},
+    "evidence": {"description": "What the detector saw."},
+    "state_before": {"description": "Step of the response ladder before this alert."},
+    "state_after": {"description": "Step of the response ladder after it."},
 }
 
 _ROUTED = {

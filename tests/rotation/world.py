@@ -70,7 +70,7 @@ def policy(
     edits: Mapping[str, Any] | None = None, states: Mapping[str, FunderState] | None = None, version: int = -1
 ) -> Policy:
     """The policy of `configuration(edits)` as revision 7."""
-    return Policy(Revision(id=7, sha256="abc", config=configuration(edits)), states or {}, version)
+    return Policy(Revision(id=7, sha256="abc", config=configuration(edits), canonical=b""), states or {}, version)
 
 
 def funder_state(funder_id: str, state: str = "normal", multiplier: float = 1.0, **rates: float) -> FunderState:
