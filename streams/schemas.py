@@ -114,7 +114,6 @@ _OUTPUT_FIELDS: dict[str, Schema] = {
         "maximum": 1,
     },
     "application_id": {"description": "Id of this advice: deduplicate by it."},
-    "reason": {"description": "Why the borrower should apply: too few live grants, or a drawdown on hold."},
     "pass_rates": {"description": "Risk grade to smoothed pass rate."},
     "state": {"description": "Step of the response ladder."},
     "traffic_multiplier": {"description": "Share of its weight that the funder keeps.", "minimum": 0, "maximum": 1},
