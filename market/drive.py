@@ -19,7 +19,7 @@ from rotation.outputs import CreditApplication
 
 OUTPUTS = ("routing-decisions", "credit-applications", "dead-letters", "funder-states")
 READ_BYTES = 8 * 1024 * 1024
-QUIET_MS = 2_000
+QUIET_MS = 4_000  # longer than the worker waits before it lets time alone expire what is held
 SETTLE_SECONDS = 20
 TURN_SECONDS = 0.02
 
