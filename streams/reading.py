@@ -8,7 +8,7 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 from config.settings import Settings
 from streams.batches import Record
 from streams.log import LogRecord
-from streams.topics import topic_name
+from streams.topics import partition_counts, topic_name
 
 
 async def read_topics(settings: Settings, names: Iterable[str]) -> AsyncIterator[LogRecord]:
@@ -18,17 +18,13 @@ async def read_topics(settings: Settings, names: Iterable[str]) -> AsyncIterator
     missing.
     """
     wanted = {topic_name(settings, name): name for name in names}
+    existing = await partition_counts(settings)
+    if missing := wanted.keys() - existing.keys():
+        raise UnknownTopicOrPartitionError(f"no such topic: {', '.join(sorted(missing))}")
     consumer = AIOKafkaConsumer(**settings.kafka_client_args(), auto_offset_reset="earliest")
     await consumer.start()
     try:
-        existing = await consumer.topics()
-        if missing := wanted.keys() - existing:
-            raise UnknownTopicOrPartitionError(f"no such topic: {', '.join(sorted(missing))}")
-        partitions = [
-            TopicPartition(topic, partition)
-            for topic in wanted
-            for partition in consumer.partitions_for_topic(topic) or ()
-        ]
+        partitions = [TopicPartition(topic, number) for topic in wanted for number in range(existing[topic])]
         consumer.assign(partitions)
         begins = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)

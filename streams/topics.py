@@ -140,10 +140,15 @@ async def check_topics(settings: Settings) -> list[str]:
         return await _problems(admin, settings)
 
 
+async def partition_counts(settings: Settings) -> dict[str, int]:
+    """How many partitions each topic of the broker has, by its name there. Raises as `create_topics` does."""
+    async with _admin(settings) as admin:
+        return await _partition_counts(admin)
+
+
 async def missing_topics(settings: Settings) -> list[str]:
     """The names on the broker of the topics that do not exist (yet). Raises as `create_topics` does."""
-    async with _admin(settings) as admin:
-        existing = await _partition_counts(admin)
+    existing = await partition_counts(settings)
     return [name for topic in TOPICS if (name := topic_name(settings, topic.name)) not in existing]
 
 

@@ -1,11 +1,10 @@
-"""The ledger: whatever crashes, every drawdown has one result, no funder is overrun, and replay tells the same.
+"""The ledger: whatever crashes, every drawdown has one result, and no funder is overrun.
 
 Two workers serve a market on Apache Kafka. One is killed with -9 and restarted, twice; a third joins and leaves
 gracefully, three times. Then all that stands in the topics is judged by the audit, which shares no code with the core.
 """
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
@@ -113,7 +112,7 @@ async def _first_decision(settings: Settings) -> None:
 @pytest.mark.apache
 @pytest.mark.timeout(400)
 def test_nothing_is_lost_doubled_or_overrun(apache_kafka: ApacheKafka, redis_url: str, tmp_path: Path) -> None:
-    """After two kills and three graceful joins and leaves the books balance, and replay gives the same bytes."""
+    """After two kills and three graceful joins and leaves the books balance."""
     settings = Settings(
         kafka=apache_kafka.bootstrap,
         redis=redis_url,
@@ -148,13 +147,3 @@ def test_nothing_is_lost_doubled_or_overrun(apache_kafka: ApacheKafka, redis_url
     assert report.inputs == journal.published
     assert report.decisions["routed"] > RATE * SECONDS / 4
     assert report.dead_letters_seen == report.dead_letters_expected
-    replayed = subprocess.run(
-        [*COMMAND, "replay", "--check", "--json"],
-        env=os.environ | settings.environment(),
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert replayed.returncode == 0, replayed.stderr + replayed.stdout[:2000]
-    assert json.loads(replayed.stdout)["decisions"] >= report.decisions["routed"]
