@@ -195,3 +195,27 @@ def meanings() -> dict[str, str]:
     hard = {rule.code: rule.meaning for rule in HARD_RULES}
     soft = {rule.code: rule.meaning for rule in ROTATION_RULES}
     return hard | RESERVATION_CODES | soft | STATUS_REASONS
+
+
+def reason_codes_markdown() -> str:
+    """`docs/reason-codes.md`: every code in words, by where it appears."""
+    tables = (
+        ("Hard rules", "In `excluded`; never relaxed.", {rule.code: rule.meaning for rule in HARD_RULES}),
+        ("Judged with the reservation", "In `excluded`; never relaxed.", RESERVATION_CODES),
+        (
+            "Rotation rules",
+            "In `excluded`, or in `relaxed` when given up.",
+            {rule.code: rule.meaning for rule in ROTATION_RULES},
+        ),
+        (
+            "Reasons",
+            "In `reasons`: why a decision has its status. A held one names instead the one code on which all "
+            "exclusions agree, if they do.",
+            STATUS_REASONS,
+        ),
+    )
+    parts = ["# Reason codes\n\nGenerated from `rotation/rules.py` by `./dev docs`.\n"]
+    for title, where, codes in tables:
+        rows = "".join(f"| `{code}` | {meaning} |\n" for code, meaning in codes.items())
+        parts.append(f"\n## {title}\n\n{where}\n\n| code | meaning |\n|---|---|\n{rows}")
+    return "".join(parts)
