@@ -150,7 +150,9 @@ class Share:
         key = turn.customer_id.encode()
         for said in turn.decisions:
             self._count(said)
-            position = before if said.by_time or step is None else step.position
+            position = Position(before.offsets, None, before.now)
+            if step is not None and not said.by_time:
+                position = step.position
             headers = (*(said.trace if said.by_time else trace), (POSITION_HEADER, position.encode()))
             self._say("routing-decisions", key, said.value, said.now, headers)
         for application in turn.applications:
