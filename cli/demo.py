@@ -22,7 +22,7 @@ from rich.live import Live
 from cli.main import settings_from_env
 from cli.summary import summarise
 from cli.view import plain_line, screen
-from config.load import load_document
+from config.load import load_file
 from config.revisions import first_revision
 from config.rotation import Revision
 from config.settings import Settings
@@ -135,7 +135,7 @@ async def _play(
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    document = load_document(settings.config.read_text(encoding="utf-8"), str(settings.config))
+    document = load_file(settings.config)
     revision = first_revision(document)
     journal = Journal()
 

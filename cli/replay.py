@@ -13,7 +13,7 @@ from rich.progress import Progress
 from agents.replay import Log
 from agents.replay import replay as replay_log
 from cli.main import settings_from_env
-from config.load import load_document
+from config.load import load_file
 from config.problems import ConfigError
 from config.revisions import first_revision
 from config.rotation import Revision
@@ -84,7 +84,7 @@ def _decide(settings: Settings, log: Log, *, quiet: bool) -> dict[str, bytes]:
 
 
 def _configuration(path: Path | None) -> Revision | None:
-    return None if path is None else first_revision(load_document(path.read_text(encoding="utf-8"), str(path)))
+    return None if path is None else first_revision(load_file(path))
 
 
 async def _recorded(settings: Settings) -> list[LogRecord]:

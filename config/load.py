@@ -21,11 +21,6 @@ from config.rotation import RotationConfig
 from config.wording import expected, needs_quotes, shown
 
 
-def load_config(text: str, source: str) -> RotationConfig:
-    """The configuration in a YAML text; raises `ConfigError`. `source` names the text in errors, such as its path."""
-    return msgspec.convert(load_document(text, source), RotationConfig)
-
-
 def load_file(path: FilePath) -> dict[str, Any]:
     """`load_document` of a file; a file that cannot be read is a `ConfigError` as well."""
     try:
@@ -38,7 +33,10 @@ def load_file(path: FilePath) -> dict[str, Any]:
 
 
 def load_document(text: str, source: str) -> dict[str, Any]:
-    """The document in a YAML text as it was given, after all checks; raises `ConfigError` with lines."""
+    """The document in a YAML text as it was given, after all checks; raises `ConfigError` with lines.
+
+    `source` names the text in errors, such as its path. `parse_config` makes the configuration of it.
+    """
     document = read_yaml(text, source)
     _, findings = build(document.value, RotationConfig)
     problems = document.problems + located(findings, source, document.lines)
@@ -48,7 +46,7 @@ def load_document(text: str, source: str) -> dict[str, Any]:
 
 
 def parse_config(document: Any, source: str = "config") -> RotationConfig:
-    """The configuration in a document of plain values (from a record); raises `ConfigError` without lines."""
+    """The configuration in a document of plain values; raises `ConfigError` without lines."""
     config, findings = build(document, RotationConfig)
     if config is None:
         raise ConfigError(located(findings, source, {}))
@@ -84,8 +82,9 @@ class _Builder:
         fields = msgspec.structs.fields(section)
         if section.__struct_config__.forbid_unknown_fields:
             known = {field.name for field in fields}
-            for key in value.keys() - known:
-                self._refuse((*path, key), f"unknown key; {_hint(key, known)}")
+            for key in value:
+                if key not in known:
+                    self._refuse((*path, key), f"unknown key; {_hint(key, known)}")
         built: dict[str, Any] = {}
         for field in fields:
             if field.name in value:

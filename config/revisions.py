@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from config.document import read_json
-from config.load import build
+from config.load import build, parse_config
 from config.problems import ConfigError, Finding, located
 from config.rotation import Positive, Revision, RotationConfig, Text
 
@@ -43,10 +43,7 @@ def canonical_json(document: Any) -> bytes:
 
 def first_revision(document: dict[str, Any]) -> Revision:
     """Revision 1 of a document; raises `ConfigError` without lines (`config.load.load_file` gives them)."""
-    config, findings = build(document, RotationConfig)
-    if config is None:
-        raise ConfigError(located(findings, "config", {}))
-    return _revision(1, document, config)
+    return _revision(1, document, parse_config(document))
 
 
 def encode_record(revision: Revision, *, author: str, reason: str, occurred_at: datetime) -> bytes:
