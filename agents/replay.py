@@ -158,15 +158,23 @@ class _Followed:
         self._borrower = Borrower()
         self._recorded = recorded
         self._waiting = [[r for r in inputs if r.topic == topic] for topic in BORROWER_INPUTS]
+        # One attempt may be held and then routed within the same millisecond of stream time: the position tells which
+        # answer belongs to which.
         self._answers = {
-            (reservation_id(customer_id, each.decision.drawdown_id, each.decision.attempt), each.decided_at): each
+            (
+                reservation_id(customer_id, each.decision.drawdown_id, each.decision.attempt),
+                each.decided_at,
+                each.position,
+            ): each
             for each in recorded
         }
+        self._position = Position((), None, 0)
 
     def values(self) -> Iterator[bytes]:
         for each in self._recorded:
             policy = self._log.policy(each.decision.config_revision, each.decision.funder_states_version)
             turn = Turn(self._customer_id, self._borrower, policy)
+            self._position = each.position
             cause = self._read_up_to(turn, each.position)
             if cause is not None:
                 self._do(turn, self._handle(turn, cause, each.position.now, quiet=False))
@@ -206,7 +214,7 @@ class _Followed:
             turn.operations.clear()
 
     def _answer(self, asked: Reserve) -> Reserved:
-        recorded = self._answers.get((asked.id, asked.now))
+        recorded = self._answers.get((asked.id, asked.now, self._position))
         chosen = None if recorded is None else recorded.decision.funder_id
         excluded = {} if recorded is None else recorded.decision.excluded
         before = asked.candidates[: asked.candidates.index(chosen)] if chosen in asked.candidates else asked.candidates

@@ -65,8 +65,8 @@ class Turn:
     ) -> Steps[Refusal | None]:
         """Fold one event in at stream time `now`; what fell due before it happens first.
 
-        `trace` are the event's trace headers. `quiet` leaves held drawdowns alone: replay knows from the log
-        that nothing was said then.
+        `trace` are the event's trace headers. `quiet` decides nothing: replay knows from the log that nothing was
+        said then.
         """
         if not quiet:
             yield from self.wake(now)
@@ -77,8 +77,8 @@ class Turn:
             refusal = told if isinstance(told, Refusal) else None
             if told is True and not quiet:
                 yield from self._retry(now)
-            if told is True and isinstance(event, DrawdownOutcome):
-                yield from self._try_next(event, now)
+                if isinstance(event, DrawdownOutcome):
+                    yield from self._try_next(event, now)
         if refusal is None:
             advice = advise(self.customer_id, self.borrower, self.policy, now)
             if advice is not None:
