@@ -5,19 +5,26 @@ The reservation book is outside (it is shared by all workers), so a decision is 
 """
 
 from collections.abc import Generator
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from rotation.choice import rank
 from rotation.clock import shanghai_day
-from rotation.policy import Policy
+from rotation.policy import Funders, Policy
 from rotation.reservations import Reserve, Reserved, reservation_id
 from rotation.rules import HARD_RULES, ROTATION_RULES, Ask
 
 T = TypeVar("T")
 #: Steps of the core that may have to ask the reservation book on their way.
 Steps = Generator[Reserve, Reserved, T]
+
+
+class Dropped(NamedTuple):
+    """The funders that one rule drops."""
+
+    code: str
+    funders: Funders
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -31,49 +38,49 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def decide(policy: Policy, ask: Ask) -> Steps[Verdict]:
     """Find the first funder with room, giving up rotation rules in order only when nobody is left."""
-    hard = hard_exclusions(policy, ask)
-    passed_hard = [funder_id for funder_id in policy.funder_ids if funder_id not in hard]
-    soft = {rule.code: rule.drops(policy, ask) for rule in ROTATION_RULES}
+    dropped = [Dropped(rule.code, rule.drops(policy, ask)) for rule in HARD_RULES]
+    soft = [Dropped(rule.code, rule.drops(policy, ask)) for rule in ROTATION_RULES]
+    left = policy.everyone & ~_all(dropped)
     for level in range(len(policy.relax_order) + 1):
         relaxed = policy.relax_order[:level]
-        kept = {code: dropped for code, dropped in soft.items() if code not in relaxed}
-        left = [
-            funder_id
-            for funder_id in passed_hard
-            if funder_id not in hard and not any(funder_id in dropped for dropped in kept.values())
-        ]
-        if not left:
+        kept = [each for each in soft if each.code not in relaxed]
+        candidates = left & ~_all(kept)
+        if not candidates:
             continue
-        ranked = rank(left, policy.weights(ask.risk_grade), policy.config.selection.seed, ask.drawdown_id, ask.attempt)
+        ranked = rank(
+            policy.members(candidates),
+            policy.weights(ask.risk_grade),
+            policy.config.selection.seed,
+            ask.drawdown_id,
+            ask.attempt,
+        )
         answer = yield _reserve(policy, ask, ranked)
         # Who had no room on this level has none on the next: it stays out, whatever is relaxed.
         for funder_id, code in answer.passed_over:
-            hard.setdefault(funder_id, []).append(code)
+            dropped.append(Dropped(code, policy.bits[funder_id]))
+            left &= ~policy.bits[funder_id]
         if answer.funder_id is not None:
             return Verdict(
                 funder_id=answer.funder_id,
-                candidates=[(funder_id, share) for funder_id, share in ranked if funder_id not in hard],
-                excluded=_excluded(policy, hard, kept),
+                candidates=[each for each in ranked if policy.bits[each[0]] & left] if answer.passed_over else ranked,
+                excluded=_excluded(policy, dropped + kept),
                 relaxed=list(relaxed),
             )
-    return nobody(policy, ask, hard)
+    return _nobody(policy, dropped, soft)
 
 
-def nobody(policy: Policy, ask: Ask, hard: dict[str, list[str]]) -> Verdict:
-    """The verdict when no funder is left: every rotation rule that may be given up was."""
-    kept = {rule.code: rule.drops(policy, ask) for rule in ROTATION_RULES if rule.code not in policy.relax_order}
-    excluded = _excluded(policy, hard, kept)
-    return Verdict(funder_id=None, candidates=[], excluded=excluded, relaxed=list(policy.relax_order))
+def reject(policy: Policy, ask: Ask) -> Verdict:
+    """The verdict on a drawdown that is not to be routed any more, with why each funder would not have taken it."""
+    dropped = [Dropped(rule.code, rule.drops(policy, ask)) for rule in HARD_RULES]
+    return _nobody(policy, dropped, [Dropped(rule.code, rule.drops(policy, ask)) for rule in ROTATION_RULES])
 
 
-def hard_exclusions(policy: Policy, ask: Ask) -> dict[str, list[str]]:
-    """Every funder that a hard rule drops, with every code that applies."""
-    dropped: dict[str, list[str]] = {}
-    for funder in policy.funders:
-        codes = [rule.code for rule in HARD_RULES if rule.drops(policy, funder, ask)]
-        if codes:
-            dropped[funder.funder_id] = codes
-    return dropped
+def _nobody(policy: Policy, hard: list[Dropped], soft: list[Dropped]) -> Verdict:
+    """Every rotation rule that may be given up was."""
+    kept = [each for each in soft if each.code not in policy.relax_order]
+    return Verdict(
+        funder_id=None, candidates=[], excluded=_excluded(policy, hard + kept), relaxed=list(policy.relax_order)
+    )
 
 
 def _reserve(policy: Policy, ask: Ask, ranked: list[tuple[str, float]]) -> Reserve:
@@ -87,10 +94,17 @@ def _reserve(policy: Policy, ask: Ask, ranked: list[tuple[str, float]]) -> Reser
     )
 
 
-def _excluded(policy: Policy, hard: dict[str, list[str]], soft: dict[str, frozenset[str]]) -> dict[str, list[str]]:
-    excluded: dict[str, list[str]] = {}
-    for funder_id in policy.funder_ids:
-        codes = hard.get(funder_id, []) + [code for code, dropped in soft.items() if funder_id in dropped]
-        if codes:
-            excluded[funder_id] = codes
+def _excluded(policy: Policy, dropped: list[Dropped]) -> dict[str, list[str]]:
+    excluded: dict[str, list[str]] = {funder_id: [] for funder_id in policy.members(_all(dropped))}
+    for code, funders in dropped:
+        if funders:
+            for funder_id in policy.members(funders):
+                excluded[funder_id].append(code)
     return excluded
+
+
+def _all(dropped: list[Dropped]) -> Funders:
+    together = 0
+    for _, funders in dropped:
+        together |= funders
+    return together

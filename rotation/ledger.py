@@ -27,9 +27,15 @@ def ask_of(customer_id: str, borrower: Borrower, drawdown: Drawdown, now: int) -
     """Gather what the rules look at for the drawdown's present attempt at `now`."""
     expire_reservations(borrower, now)
     owed: dict[str, int] = {}
+    counted: list[LedgerEntry] = []
+    tried: list[str] = []
     for entry in borrower.ledger:
-        if outstanding := entry.outstanding:
-            owed[entry.funder_id] = owed.get(entry.funder_id, 0) + outstanding
+        if entry.status in COUNTED:
+            counted.append(entry)
+            if outstanding := entry.outstanding:
+                owed[entry.funder_id] = owed.get(entry.funder_id, 0) + outstanding
+        if entry.drawdown_id == drawdown.drawdown_id:
+            tried.append(entry.funder_id)
     return Ask(
         customer_id=customer_id,
         drawdown_id=drawdown.drawdown_id,
@@ -43,10 +49,10 @@ def ask_of(customer_id: str, borrower: Borrower, drawdown: Drawdown, now: int) -
         minute=shanghai_minute(now),
         grants=live_grants(borrower, now),
         owed=owed,
-        ledger=tuple((entry.funder_id, entry.decided_at) for entry in borrower.ledger if entry.status in COUNTED),
+        ledger=counted,
         seen=borrower.seen,
-        tried=frozenset(e.funder_id for e in borrower.ledger if e.drawdown_id == drawdown.drawdown_id),
-        excluded_by_request=frozenset(drawdown.exclude_funders),
+        tried=tried,
+        excluded_by_request=drawdown.exclude_funders,
     )
 
 

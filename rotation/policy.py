@@ -4,9 +4,10 @@ Built once for each pair of (revision, funder states); a decision names both, so
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
+from typing import TypeVar
 
 import msgspec
 
@@ -15,6 +16,12 @@ from rotation.clock import next_minute_of_day, shanghai_minute
 from rotation.events import millis
 from rotation.outputs import FunderState
 from rotation.reservations import FunderLimits
+
+K = TypeVar("K")
+#: A set of funders: bit n is the n-th funder of the configuration.
+Funders = int
+#: How many distinct values (ages, amounts, ...) are remembered; publishers choose some of them.
+_MOST_VALUES = 10_000
 
 
 class FunderPolicy(msgspec.Struct, frozen=True):
@@ -37,6 +44,21 @@ class FunderPolicy(msgspec.Struct, frozen=True):
         return minute >= self.opens or minute < self.closes
 
 
+class Refusing(dict[K, Funders]):
+    """The funders that refuse a property of the drawdown, for each of its values; worked out when first asked for."""
+
+    def __init__(self, funders: Iterable[FunderPolicy], refuses: Callable[[FunderPolicy, K], bool]) -> None:
+        super().__init__()
+        self._funders = tuple(funders)
+        self._refuses = refuses
+
+    def __missing__(self, value: K) -> Funders:
+        refusing = sum(1 << n for n, funder in enumerate(self._funders) if self._refuses(funder, value))
+        if len(self) < _MOST_VALUES:
+            self[value] = refusing
+        return refusing
+
+
 class Policy:
     """Everything that a decision takes from configuration and funder states."""
 
@@ -45,12 +67,38 @@ class Policy:
         self.revision = revision
         self.config = config
         self.states_version = states_version
-        self.funders = tuple(_compile(funder, states.get(funder.id)) for funder in config.funders)
-        self.funder_ids = tuple(funder.funder_id for funder in self.funders)
         self.relax_order: tuple[str, ...] = tuple(config.rotation.relax_order)
+        self.funders = funders = tuple(_compile(funder, states.get(funder.id)) for funder in config.funders)
+        self.funder_ids = tuple(funder.funder_id for funder in funders)
+        self.bits: dict[str, Funders] = {funder.funder_id: 1 << n for n, funder in enumerate(funders)}
+        self.everyone: Funders = (1 << len(funders)) - 1
+        self.paused: Funders = sum(self.bits[funder.funder_id] for funder in funders if funder.paused)
+        self.unlicensed = Refusing[str](funders, lambda f, region: f.regions is not None and region not in f.regions)
+        self.against_grade = Refusing[str](funders, lambda f, grade: grade not in f.grades)
+        self.against_age = Refusing[int](funders, lambda f, age: not f.age[0] <= age <= f.age[1])
+        self.against_amount = Refusing[int](funders, lambda f, amount: not f.amount[0] <= amount <= f.amount[1])
+        self.without_term = Refusing[int](funders, lambda f, term: term not in f.terms)
+        self.closed = Refusing[int](funders, lambda f, minute: not f.is_open(minute))
         self._states = states
         self._weights: dict[str, dict[str, float]] = {}
-        self._wakes = sorted({0, *(funder.opens for funder in self.funders)})
+        self._members: dict[Funders, tuple[str, ...]] = {}
+        self._wakes = sorted({0, *(funder.opens for funder in funders)})
+
+    def members(self, funders: Funders) -> tuple[str, ...]:
+        """The ids of a set of funders, in the order of the configuration."""
+        known = self._members.get(funders)
+        if known is None:
+            known = tuple(funder_id for funder_id, bit in self.bits.items() if funders & bit)
+            if len(self._members) < _MOST_VALUES:
+                self._members[funders] = known
+        return known
+
+    def set_of(self, funder_ids: Iterable[str]) -> Funders:
+        """The set of those of `funder_ids` that are configured."""
+        found = 0
+        for funder_id in funder_ids:
+            found |= self.bits.get(funder_id, 0)
+        return found
 
     def weights(self, risk_grade: str) -> dict[str, float]:
         """Each configured funder's weight for a grade, exploration mixed in; they sum to 1.

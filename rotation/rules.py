@@ -1,7 +1,6 @@
 """The rules, as two tables: what drops a funder from a drawdown, in which code, and why.
 
-A rule's code is what appears in `excluded`. Hard rules are never relaxed; rotation rules are given up in the
-configured order when nobody is left. `docs/reason-codes.md` is generated from here.
+A rule's code is what appears in `excluded`. `docs/reason-codes.md` is generated from here.
 """
 
 from collections.abc import Callable
@@ -10,16 +9,16 @@ from typing import NamedTuple
 import msgspec
 
 from rotation.clock import DAY
-from rotation.policy import FunderPolicy, Policy
-from rotation.state import Grant
+from rotation.policy import Funders, Policy
+from rotation.state import Grant, LedgerEntry
 
 
-class Ask(msgspec.Struct, frozen=True):
+class Ask(msgspec.Struct, frozen=True, gc=False):
     """One attempt of one drawdown, with all that the rules look at. Times in ms, money in fen.
 
     `grants` holds only approved, unexpired grants; `owed` the outstanding and reserved principal at each funder;
-    `ledger` the borrower's counted entries in order, as (funder, decided at); `seen` the funders that saw the
-    borrower, with when; `tried` the funders of earlier attempts.
+    `ledger` the borrower's counted entries in order; `seen` the funders that saw the borrower, with when; `tried` the
+    funders of earlier attempts.
     """
 
     customer_id: str
@@ -34,90 +33,90 @@ class Ask(msgspec.Struct, frozen=True):
     minute: int
     grants: dict[str, Grant]
     owed: dict[str, int]
-    ledger: tuple[tuple[str, int], ...]
+    ledger: list[LedgerEntry]
     seen: dict[str, int]
-    tried: frozenset[str]
-    excluded_by_request: frozenset[str]
+    tried: list[str]
+    excluded_by_request: list[str]
 
 
-class HardRule(NamedTuple):
-    """A rule that always holds. `drops(policy, funder, ask)` tells whether it drops the funder."""
-
-    code: str
-    meaning: str
-    drops: Callable[[Policy, FunderPolicy, Ask], bool]
-
-
-class RotationRule(NamedTuple):
-    """A soft rule. `drops(policy, ask)` gives the funders that it drops: none when it is not configured."""
+class Rule(NamedTuple):
+    """A rule: its code, what it means for a funder that it drops, and `drops(policy, ask)`: the funders it drops."""
 
     code: str
     meaning: str
-    drops: Callable[[Policy, Ask], frozenset[str]]
+    drops: Callable[[Policy, Ask], Funders]
 
 
-def _limit_too_small(policy: Policy, funder: FunderPolicy, ask: Ask) -> bool:
-    grant = ask.grants.get(funder.funder_id)
-    return grant is not None and grant.credit_limit - ask.owed.get(funder.funder_id, 0) < ask.amount
+def _no_live_grant(policy: Policy, ask: Ask) -> Funders:
+    return policy.everyone & ~policy.set_of(ask.grants)
 
 
-def _apr_above_cap(policy: Policy, funder: FunderPolicy, ask: Ask) -> bool:
-    grant = ask.grants.get(funder.funder_id)
-    return grant is not None and grant.apr_bp > policy.config.apr_cap_bp
+def _limit_too_small(policy: Policy, ask: Ask) -> Funders:
+    dropped = 0
+    for funder_id, grant in ask.grants.items():
+        if grant.credit_limit - ask.owed.get(funder_id, 0) < ask.amount:
+            dropped |= policy.bits.get(funder_id, 0)
+    return dropped
 
 
-HARD_RULES: tuple[HardRule, ...] = (
-    HardRule(
-        "no_live_grant",
-        "the borrower has no approved, unexpired credit grant there",
-        lambda policy, funder, ask: funder.funder_id not in ask.grants,
-    ),
-    HardRule("grant_limit", "the grant is live, but its free limit is smaller than the amount", _limit_too_small),
-    HardRule(
+def _apr_above_cap(policy: Policy, ask: Ask) -> Funders:
+    cap = policy.config.apr_cap_bp
+    dropped = 0
+    for funder_id, grant in ask.grants.items():
+        if grant.apr_bp > cap:
+            dropped |= policy.bits.get(funder_id, 0)
+    return dropped
+
+
+#: Never relaxed.
+HARD_RULES: tuple[Rule, ...] = (
+    Rule("no_live_grant", "the borrower has no approved, unexpired credit grant there", _no_live_grant),
+    Rule("grant_limit", "the grant is live, but its free limit is smaller than the amount", _limit_too_small),
+    Rule(
         "region_not_licensed",
         "the funder is not licensed in the borrower's region",
-        lambda policy, funder, ask: funder.regions is not None and ask.region not in funder.regions,
+        lambda policy, ask: policy.unlicensed[ask.region],
     ),
-    HardRule(
+    Rule(
         "grade_not_accepted",
         "the funder does not take this risk grade",
-        lambda policy, funder, ask: ask.risk_grade not in funder.grades,
+        lambda policy, ask: policy.against_grade[ask.risk_grade],
     ),
-    HardRule(
+    Rule(
         "age_out_of_range",
         "the borrower's age is outside the funder's range",
-        lambda policy, funder, ask: not funder.age[0] <= ask.age <= funder.age[1],
+        lambda policy, ask: policy.against_age[ask.age],
     ),
-    HardRule(
+    Rule(
         "amount_out_of_range",
         "the amount is outside the funder's range",
-        lambda policy, funder, ask: not funder.amount[0] <= ask.amount <= funder.amount[1],
+        lambda policy, ask: policy.against_amount[ask.amount],
     ),
-    HardRule(
+    Rule(
         "term_not_offered",
         "the funder does not offer this term",
-        lambda policy, funder, ask: ask.term_months not in funder.terms,
+        lambda policy, ask: policy.without_term[ask.term_months],
     ),
-    HardRule("apr_above_cap", "the grant's annual rate is above the cap on all-in rates", _apr_above_cap),
-    HardRule(
+    Rule("apr_above_cap", "the grant's annual rate is above the cap on all-in rates", _apr_above_cap),
+    Rule(
         "closed",
         "the funder is outside its opening hours (Asia/Shanghai)",
-        lambda policy, funder, ask: not funder.is_open(ask.minute),
+        lambda policy, ask: policy.closed[ask.minute],
     ),
-    HardRule(
+    Rule(
         "funder_paused",
         "the funder is paused, by configuration or by the response ladder",
-        lambda policy, funder, ask: funder.paused,
+        lambda policy, ask: policy.paused,
     ),
-    HardRule(
+    Rule(
         "excluded_by_request",
         "the request itself excludes the funder",
-        lambda policy, funder, ask: funder.funder_id in ask.excluded_by_request,
+        lambda policy, ask: policy.set_of(ask.excluded_by_request),
     ),
-    HardRule(
+    Rule(
         "already_tried",
         "an earlier attempt of this drawdown went to this funder",
-        lambda policy, funder, ask: funder.funder_id in ask.tried,
+        lambda policy, ask: policy.set_of(ask.tried),
     ),
 )
 
@@ -128,51 +127,47 @@ RESERVATION_CODES: dict[str, str] = {
 }
 
 
-def _never_last(policy: Policy, ask: Ask) -> frozenset[str]:
+def _never_last(policy: Policy, ask: Ask) -> Funders:
     rule = policy.config.rotation.never_last
     if rule is None:
-        return frozenset()
-    return frozenset(funder_id for funder_id, _ in ask.ledger[-rule.n :])
+        return 0
+    return policy.set_of([entry.funder_id for entry in ask.ledger[-rule.n :]])
 
 
-def _max_share(policy: Policy, ask: Ask) -> frozenset[str]:
+def _max_share(policy: Policy, ask: Ask) -> Funders:
     rule = policy.config.rotation.max_share
-    if rule is None:
-        return frozenset()
-    before = rule.of_last - 1
-    if len(ask.ledger) < before:
-        return frozenset()
-    # The tolerance keeps 0.29 of 100 at 29: the product of a decimal share and a count is rarely exact.
-    most = int(rule.at_most * rule.of_last + 1e-9)
-    recent = [funder_id for funder_id, _ in ask.ledger[-before:]]
-    full = {funder_id for funder_id in recent if recent.count(funder_id) + 1 > most}
-    return frozenset(policy.funder_ids if most < 1 else full)
+    if rule is None or len(ask.ledger) < rule.of_last - 1:
+        return 0
+    most = rule.most
+    if most < 1:
+        return policy.everyone
+    recent = [entry.funder_id for entry in ask.ledger[1 - rule.of_last :]]
+    return policy.set_of([funder_id for funder_id in recent if recent.count(funder_id) >= most])
 
 
-def _cooldown(policy: Policy, ask: Ask) -> frozenset[str]:
+def _cooldown(policy: Policy, ask: Ask) -> Funders:
     rule = policy.config.rotation.cooldown
     if rule is None:
-        return frozenset()
+        return 0
     since = ask.now - rule.days * DAY
-    return frozenset(funder_id for funder_id, decided_at in ask.ledger if decided_at > since)
+    return policy.set_of([entry.funder_id for entry in ask.ledger if entry.decided_at > since])
 
 
-def _exposure_budget(policy: Policy, ask: Ask) -> frozenset[str]:
+def _exposure_budget(policy: Policy, ask: Ask) -> Funders:
     rule = policy.config.rotation.exposure_budget
     if rule is None:
-        return frozenset()
+        return 0
     since = ask.now - rule.within_days * DAY
-    exposed = {funder_id for funder_id, at in ask.seen.items() if at > since}
-    if len(exposed) < rule.funders:
-        return frozenset()
-    return frozenset(policy.funder_ids) - exposed
+    exposed = [funder_id for funder_id, at in ask.seen.items() if at > since]
+    return policy.everyone & ~policy.set_of(exposed) if len(exposed) >= rule.funders else 0
 
 
-ROTATION_RULES: tuple[RotationRule, ...] = (
-    RotationRule("never_last", "the funder is among the last n of the borrower's ledger", _never_last),
-    RotationRule("max_share", "the funder would hold more than its share of the last drawdowns", _max_share),
-    RotationRule("cooldown", "the funder's last drawdown of this borrower is too recent", _cooldown),
-    RotationRule(
+#: Given up in the configured order when nobody is left. Each drops nobody when it is not configured.
+ROTATION_RULES: tuple[Rule, ...] = (
+    Rule("never_last", "the funder is among the last n of the borrower's ledger", _never_last),
+    Rule("max_share", "the funder would hold more than its share of the last drawdowns", _max_share),
+    Rule("cooldown", "the funder's last drawdown of this borrower is too recent", _cooldown),
+    Rule(
         "exposure_budget",
         "the funder has not seen the borrower yet, and enough other funders have",
         _exposure_budget,

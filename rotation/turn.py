@@ -11,7 +11,7 @@ import msgspec
 
 from rotation.advice import advise
 from rotation.clock import rfc3339, shanghai_day
-from rotation.decide import Steps, Verdict, decide, hard_exclusions, nobody
+from rotation.decide import Steps, Verdict, decide, reject
 from rotation.events import BorrowerEvent, CreditGrant, DrawdownOutcome, DrawdownRequest, Repayment, millis
 from rotation.ledger import ask_of, entry_of, expire_reservations, forget
 from rotation.outputs import Candidate, CreditApplication, Decision, DecisionStatus, FunderOutcome, encode
@@ -186,8 +186,8 @@ class Turn:
         self._decide(drawdown, "routed", now, reasons, verdict)
 
     def _reject(self, drawdown: Drawdown, now: int, reason: str) -> None:
-        ask = ask_of(self.customer_id, self.borrower, drawdown, now)
-        self._decide(drawdown, "rejected", now, [reason], nobody(self.policy, ask, hard_exclusions(self.policy, ask)))
+        verdict = reject(self.policy, ask_of(self.customer_id, self.borrower, drawdown, now))
+        self._decide(drawdown, "rejected", now, [reason], verdict)
 
     def _decide(
         self, drawdown: Drawdown, status: DecisionStatus, now: int, reasons: list[str], verdict: Verdict
@@ -312,7 +312,7 @@ class Turn:
 def _shared_code(policy: Policy, verdict: Verdict) -> str:
     """The code on which all exclusions agree, if there is one."""
     codes = {code for codes in verdict.excluded.values() for code in codes}
-    everybody = len(verdict.excluded) == len(policy.funder_ids)
+    everybody = len(verdict.excluded) == len(policy.funders)
     return codes.pop() if everybody and len(codes) == 1 else "no_candidate"
 
 
