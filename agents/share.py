@@ -69,7 +69,8 @@ class Share:
         self._outputs: list[Output] = []
         self._turns: list[Turn] = []
         self._steps: dict[str, list[Step]] = {}
-        self._counts: Counter[str] = Counter()
+        self._unknown_fields: Counter[str] = Counter()
+        self._tally: Counter[tuple[metrics.Counted, str | None]] = Counter()
         self._begin = self._position(None)
         inputs = {topic_name(settings, name): index for index, name in enumerate(BORROWER_INPUTS)}
         for record in part.records:
@@ -104,8 +105,10 @@ class Share:
         for turn in self._turns:
             self._tenure.set_wake(turn.customer_id, turn.borrower.wake_at)
         self._tenure.policy = self._policy
-        for topic, count in self._counts.items():
-            metrics.UNKNOWN_FIELDS.labels(topic).inc(count)
+        for topic, number in self._unknown_fields.items():
+            metrics.UNKNOWN_FIELDS.labels(topic).inc(number)
+        for (counted, label), number in self._tally.items():
+            (counted if label is None else counted.labels(label)).inc(number)
 
     def _gather(self, record: Record, index: int) -> None:
         self._memo.offsets[index] = record.offset + 1
@@ -116,7 +119,7 @@ class Share:
             record.timestamp,
             known_funders=self._policy.limits,
             latest=None if self._latest is None else self._latest + AHEAD,
-            unknown_fields=self._counts,
+            unknown_fields=self._unknown_fields,
         )
         if isinstance(event, BadInput):
             self._refuse(record, event.reason, event.detail)
@@ -124,7 +127,8 @@ class Share:
         assert not isinstance(event, CaptureSignal), "a borrower topic holds events of borrowers"
         self._memo.clock = max(self._memo.clock, record.timestamp)
         if isinstance(event, DrawdownRequest) and event.exclude_funders:
-            metrics.UNKNOWN_EXCLUSIONS.inc(sum(id not in self._policy.limits for id in event.exclude_funders))
+            unknown = sum(funder_id not in self._policy.limits for funder_id in event.exclude_funders)
+            self._tally[metrics.UNKNOWN_EXCLUSIONS, None] += unknown
         self._steps.setdefault(event.customer_id, []).append(Step(record, event, self._position(index)))
 
     def _position(self, cause: int | None) -> Position:
@@ -147,6 +151,8 @@ class Share:
 
     def _publish(self, turn: Turn, before: Position, trace: Trace, step: Step | None = None) -> None:
         """Put what the turn said since the last call into the outputs; `before` is where it stood then."""
+        if not (turn.decisions or turn.applications or turn.outcomes):
+            return
         key = turn.customer_id.encode()
         for said in turn.decisions:
             self._count(said)
@@ -165,7 +171,7 @@ class Share:
         if step is None:
             raise ValueError("an outcome without a record")
         if outcome.late:
-            metrics.LATE_DISBURSEMENTS.labels(outcome.funder_id).inc()
+            self._tally[metrics.LATE_DISBURSEMENTS, outcome.funder_id] += 1
         source = (SOURCE_HEADER, encode_source(self.partition, step.record.offset))
         key = outcome.funder_id.encode()
         self._say("funder-outcomes", key, encode(outcome), outcome.occurred_at, (*trace, source))
@@ -177,14 +183,14 @@ class Share:
         self._outputs.append(Output(topic_name(self._settings, topic), key, value, stamp, headers))
 
     def _refuse(self, record: Record, reason: str, detail: str) -> None:
-        metrics.DEAD_LETTERS.labels(reason).inc()
+        self._tally[metrics.DEAD_LETTERS, reason] += 1
         self._outputs.append(dead_letter(self._settings, record, reason, detail))
 
     def _count(self, said: Said) -> None:
         if said.status is None:
-            metrics.REPEATS.inc()
+            self._tally[metrics.REPEATS, None] += 1
         else:
-            metrics.DECISIONS.labels(said.status).inc()
+            self._tally[metrics.DECISIONS, said.status] += 1
         if said.status == "routed":
             for rule in said.relaxed:
-                metrics.RELAXATIONS.labels(rule).inc()
+                self._tally[metrics.RELAXATIONS, rule] += 1

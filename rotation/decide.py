@@ -5,26 +5,19 @@ The reservation book is outside (it is shared by all workers), so a decision is 
 """
 
 from collections.abc import Generator
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from rotation.choice import rank
+from rotation.choice import draw
 from rotation.clock import shanghai_day
-from rotation.policy import Funders, Policy
+from rotation.policy import NOBODY, Funders, Policy
 from rotation.reservations import Reserve, Reserved, reservation_id
-from rotation.rules import HARD_RULES, ROTATION_RULES, Ask
+from rotation.rules import HARD_RULES, RESERVATION_CODES, ROTATION_RULES, Ask
 
 T = TypeVar("T")
 #: Steps of the core that may have to ask the reservation book on their way.
 Steps = Generator[Reserve, Reserved, T]
-
-
-class Dropped(NamedTuple):
-    """The funders that one rule drops."""
-
-    code: str
-    funders: Funders
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -38,55 +31,51 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def decide(policy: Policy, ask: Ask) -> Steps[Verdict]:
     """Find the first funder with room, giving up rotation rules in order only when nobody is left."""
-    dropped = [Dropped(rule.code, rule.drops(policy, ask)) for rule in HARD_RULES]
-    soft = [Dropped(rule.code, rule.drops(policy, ask)) for rule in ROTATION_RULES]
-    left = policy.everyone & ~_all(dropped)
-    for level in range(len(policy.relax_order) + 1):
-        relaxed = policy.relax_order[:level]
-        kept = [each for each in soft if each.code not in relaxed]
-        candidates = left & ~_all(kept)
-        if not candidates:
-            continue
-        ranked = rank(
-            policy.members(candidates),
-            policy.weights(ask.risk_grade),
-            policy.config.selection.seed,
-            ask.drawdown_id,
-            ask.attempt,
-        )
-        answer = yield _reserve(policy, ask, ranked)
-        # Who had no room on this level has none on the next: it stays out, whatever is relaxed.
-        for funder_id, code in answer.passed_over:
-            dropped.append(Dropped(code, policy.bits[funder_id]))
-            left &= ~policy.bits[funder_id]
-        if answer.funder_id is not None:
-            return Verdict(
-                funder_id=answer.funder_id,
-                candidates=[each for each in ranked if policy.bits[each[0]] & left] if answer.passed_over else ranked,
-                excluded=_excluded(policy, dropped + kept),
-                relaxed=list(relaxed),
-            )
-    return _nobody(policy, dropped, soft)
+    dropped = _judge(policy, ask)
+    relaxed: list[str] = []
+    while True:
+        left = policy.everyone & ~_all(dropped)
+        if left:
+            stakes = policy.stakes(ask.risk_grade, left)
+            ranked = draw(stakes, policy.config.selection.seed, ask.drawdown_id, ask.attempt)
+            answer = yield _reserve(policy, ask, ranked)
+            # Who had no room on this level has none on the next: it stays out, whatever is relaxed.
+            for funder_id, code in answer.passed_over:
+                dropped[code] |= policy.bits[funder_id]
+            if answer.funder_id is not None:
+                if answer.passed_over:
+                    passed_over = {funder_id for funder_id, _ in answer.passed_over}
+                    ranked = [each for each in ranked if each[0] not in passed_over]
+                return Verdict(answer.funder_id, ranked, _excluded(policy, dropped), relaxed)
+        if len(relaxed) == len(policy.relax_order):
+            return Verdict(None, [], _excluded(policy, dropped), relaxed)
+        rule = policy.relax_order[len(relaxed)]
+        relaxed.append(rule)
+        dropped[rule] = NOBODY
 
 
 def reject(policy: Policy, ask: Ask) -> Verdict:
-    """The verdict on a drawdown that is not to be routed any more, with why each funder would not have taken it."""
-    dropped = [Dropped(rule.code, rule.drops(policy, ask)) for rule in HARD_RULES]
-    return _nobody(policy, dropped, [Dropped(rule.code, rule.drops(policy, ask)) for rule in ROTATION_RULES])
+    """The verdict on a drawdown that is not to be routed any more: why no funder would take it, rules relaxed."""
+    dropped = _judge(policy, ask)
+    for rule in policy.relax_order:
+        dropped[rule] = NOBODY
+    return Verdict(None, [], _excluded(policy, dropped), list(policy.relax_order))
 
 
-def _nobody(policy: Policy, hard: list[Dropped], soft: list[Dropped]) -> Verdict:
-    """Every rotation rule that may be given up was."""
-    kept = [each for each in soft if each.code not in policy.relax_order]
-    return Verdict(
-        funder_id=None, candidates=[], excluded=_excluded(policy, hard + kept), relaxed=list(policy.relax_order)
-    )
+def _judge(policy: Policy, ask: Ask) -> dict[str, Funders]:
+    """The funders that each rule drops, by its code, in the order in which codes are listed."""
+    dropped = {rule.code: rule.drops(policy, ask) for rule in HARD_RULES}
+    for code in RESERVATION_CODES:
+        dropped[code] = NOBODY
+    for rule in ROTATION_RULES:
+        dropped[rule.code] = rule.drops(policy, ask)
+    return dropped
 
 
 def _reserve(policy: Policy, ask: Ask, ranked: list[tuple[str, float]]) -> Reserve:
     return Reserve(
         id=reservation_id(ask.customer_id, ask.drawdown_id, ask.attempt),
-        candidates=tuple(funder_id for funder_id, _ in ranked),
+        candidates=tuple([funder_id for funder_id, _ in ranked]),
         amount=ask.amount,
         now=ask.now,
         day=shanghai_day(ask.now),
@@ -94,17 +83,17 @@ def _reserve(policy: Policy, ask: Ask, ranked: list[tuple[str, float]]) -> Reser
     )
 
 
-def _excluded(policy: Policy, dropped: list[Dropped]) -> dict[str, list[str]]:
+def _excluded(policy: Policy, dropped: dict[str, Funders]) -> dict[str, list[str]]:
     excluded: dict[str, list[str]] = {funder_id: [] for funder_id in policy.members(_all(dropped))}
-    for code, funders in dropped:
+    for code, funders in dropped.items():
         if funders:
             for funder_id in policy.members(funders):
                 excluded[funder_id].append(code)
     return excluded
 
 
-def _all(dropped: list[Dropped]) -> Funders:
-    together = 0
-    for _, funders in dropped:
+def _all(dropped: dict[str, Funders]) -> Funders:
+    together = NOBODY
+    for funders in dropped.values():
         together |= funders
     return together

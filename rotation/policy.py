@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from config.rotation import Funder, Revision
+from rotation.choice import Stake, stakes
 from rotation.clock import next_minute_of_day, shanghai_minute
 from rotation.events import millis
 from rotation.outputs import FunderState
@@ -20,6 +21,7 @@ from rotation.reservations import FunderLimits
 K = TypeVar("K")
 #: A set of funders: bit n is the n-th funder of the configuration.
 Funders = int
+NOBODY: Funders = 0
 #: How many distinct values (ages, amounts, ...) are remembered; publishers choose some of them.
 _MOST_VALUES = 10_000
 
@@ -81,6 +83,7 @@ class Policy:
         self.closed = Refusing[int](funders, lambda f, minute: not f.is_open(minute))
         self._states = states
         self._weights: dict[str, dict[str, float]] = {}
+        self._stakes: dict[tuple[str, Funders], tuple[Stake, ...]] = {}
         self._members: dict[Funders, tuple[str, ...]] = {}
         self._wakes = sorted({0, *(funder.opens for funder in funders)})
 
@@ -108,6 +111,15 @@ class Policy:
         known = self._weights.get(risk_grade)
         if known is None:
             known = self._weights[risk_grade] = self._mix(risk_grade)
+        return known
+
+    def stakes(self, risk_grade: str, among: Funders) -> tuple[Stake, ...]:
+        """The parts of these funders in a draw, for a borrower of that grade."""
+        known = self._stakes.get((risk_grade, among))
+        if known is None:
+            known = stakes(self.members(among), self.weights(risk_grade))
+            if len(self._stakes) < _MOST_VALUES:
+                self._stakes[risk_grade, among] = known
         return known
 
     def _mix(self, risk_grade: str) -> dict[str, float]:

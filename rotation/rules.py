@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from rotation.clock import DAY
-from rotation.policy import Funders, Policy
+from rotation.policy import NOBODY, Funders, Policy
 from rotation.state import Grant, LedgerEntry
 
 
@@ -52,7 +52,7 @@ def _no_live_grant(policy: Policy, ask: Ask) -> Funders:
 
 
 def _limit_too_small(policy: Policy, ask: Ask) -> Funders:
-    dropped = 0
+    dropped = NOBODY
     for funder_id, grant in ask.grants.items():
         if grant.credit_limit - ask.owed.get(funder_id, 0) < ask.amount:
             dropped |= policy.bits.get(funder_id, 0)
@@ -61,7 +61,7 @@ def _limit_too_small(policy: Policy, ask: Ask) -> Funders:
 
 def _apr_above_cap(policy: Policy, ask: Ask) -> Funders:
     cap = policy.config.apr_cap_bp
-    dropped = 0
+    dropped = NOBODY
     for funder_id, grant in ask.grants.items():
         if grant.apr_bp > cap:
             dropped |= policy.bits.get(funder_id, 0)
@@ -130,14 +130,14 @@ RESERVATION_CODES: dict[str, str] = {
 def _never_last(policy: Policy, ask: Ask) -> Funders:
     rule = policy.config.rotation.never_last
     if rule is None:
-        return 0
+        return NOBODY
     return policy.set_of([entry.funder_id for entry in ask.ledger[-rule.n :]])
 
 
 def _max_share(policy: Policy, ask: Ask) -> Funders:
     rule = policy.config.rotation.max_share
     if rule is None or len(ask.ledger) < rule.of_last - 1:
-        return 0
+        return NOBODY
     most = rule.most
     if most < 1:
         return policy.everyone
@@ -148,7 +148,7 @@ def _max_share(policy: Policy, ask: Ask) -> Funders:
 def _cooldown(policy: Policy, ask: Ask) -> Funders:
     rule = policy.config.rotation.cooldown
     if rule is None:
-        return 0
+        return NOBODY
     since = ask.now - rule.days * DAY
     return policy.set_of([entry.funder_id for entry in ask.ledger if entry.decided_at > since])
 
@@ -156,10 +156,10 @@ def _cooldown(policy: Policy, ask: Ask) -> Funders:
 def _exposure_budget(policy: Policy, ask: Ask) -> Funders:
     rule = policy.config.rotation.exposure_budget
     if rule is None:
-        return 0
+        return NOBODY
     since = ask.now - rule.within_days * DAY
     exposed = [funder_id for funder_id, at in ask.seen.items() if at > since]
-    return policy.everyone & ~policy.set_of(exposed) if len(exposed) >= rule.funders else 0
+    return policy.everyone & ~policy.set_of(exposed) if len(exposed) >= rule.funders else NOBODY
 
 
 #: Given up in the configured order when nobody is left. Each drops nobody when it is not configured.

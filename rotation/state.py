@@ -91,7 +91,11 @@ class Borrower(msgspec.Struct, array_like=True):
     @property
     def wake_at(self) -> int | None:
         """When the first held drawdown falls due by itself; None when nothing is held."""
-        return min((d.wake_at for d in self.drawdowns.values() if d.status == "held"), default=None)
+        first = None
+        for drawdown in self.drawdowns.values():
+            if drawdown.status == "held" and (first is None or drawdown.wake_at < first):
+                first = drawdown.wake_at
+        return first
 
 
 _VERSION = 1

@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REGISTRY = CollectorRegistry()
+Counted = Counter
 
 DECISIONS = Counter("loanrouter_decisions", "Decisions published.", ["status"], registry=REGISTRY)
 REPEATS = Counter("loanrouter_repeated_requests", "Repeated requests answered again.", registry=REGISTRY)
