@@ -34,8 +34,8 @@ class Step(msgspec.Struct, frozen=True):
 class Memo(msgspec.Struct, array_like=True):
     """What a partition remembers besides its borrowers: stream time (ms) and the next offset of each input."""
 
-    clock: int = 0
-    offsets: list[int] = msgspec.field(default_factory=lambda: [0] * len(BORROWER_INPUTS))
+    clock: int
+    offsets: list[int]
 
 
 _memo_encoder = msgspec.msgpack.Encoder()
@@ -65,7 +65,7 @@ class Share:
         self._tenure = tenure
         self._policy = policy
         self._latest = latest
-        self._memo = _memo_decoder.decode(part.memo) if part.memo else Memo()
+        self._memo = _memo_decoder.decode(part.memo) if part.memo else Memo(0, [0] * len(BORROWER_INPUTS))
         self._outputs: list[Output] = []
         self._turns: list[Turn] = []
         self._steps: dict[str, list[Step]] = {}

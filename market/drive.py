@@ -21,20 +21,25 @@ OUTPUTS = ("routing-decisions", "credit-applications", "dead-letters", "funder-s
 READ_BYTES = 8 * 1024 * 1024
 QUIET_MS = 4_000  # longer than the worker waits before it lets time alone expire what is held
 SETTLE_SECONDS = 20
+HOLD_OUT_SECONDS = 60
 TURN_SECONDS = 0.02
 
 
 class Drive:
-    """One run of a market against the topics of `settings`. What is read goes to `journal`."""
+    """One run of a market against the topics of `settings`. What is read goes to `journal`.
 
-    def __init__(self, settings: Settings, journal: Journal) -> None:
+    `hold_out` has it wait at the end until every drawdown on hold is served or expired too.
+    """
+
+    def __init__(self, settings: Settings, journal: Journal, *, hold_out: bool = False) -> None:
         self._settings = settings
         self._journal = journal
+        self._hold_out = hold_out
         self._answers: list[tuple[int, int, Publication]] = []
         self._order = count()
 
     async def run(self, market: Callable[[int], Market], until: asyncio.Event) -> int:
-        """Publish and answer until `until` is set, then wait until all that was asked is decided, or for 20 s.
+        """Publish and answer until `until` is set, then wait until all that was asked is decided, or for 20 s (60 s).
 
         `market` makes the market that starts at a time (ms). Returns when publishing ended (ms). The topics must exist;
         raises `KafkaError` when they cannot be written to.
@@ -131,12 +136,14 @@ class Drive:
             heapq.heappush(self._answers, (answer.at, next(self._order), answer))
 
     async def _settle(self, reading: asyncio.Task[None]) -> None:
-        journal, deadline = self._journal, time.monotonic() + SETTLE_SECONDS
+        journal = self._journal
+        deadline = time.monotonic() + (HOLD_OUT_SECONDS if self._hold_out else SETTLE_SECONDS)
         began = now_ms()
         while time.monotonic() < deadline and not reading.done():
             quiet = now_ms() - max(journal.last_output_at, began) > QUIET_MS
             all_read = journal.inputs_read >= journal.published
-            if quiet and all_read and not journal.waiting and journal.dead_letters == journal.expected:
+            decided = not journal.waiting and not (self._hold_out and journal.held)
+            if quiet and all_read and decided and journal.dead_letters == journal.expected:
                 return
             await asyncio.sleep(0.1)
         if reading.done():

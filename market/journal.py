@@ -67,6 +67,7 @@ class Journal:
         self.inputs_read = 0
         self._asked: dict[str, tuple[int, int]] = {}
         self._open: set[str] = set()
+        self._held: set[str] = set()
         self._unanswered: dict[str, tuple[str, int]] = {}
         self._decided: set[str] = set()
 
@@ -74,6 +75,11 @@ class Journal:
     def waiting(self) -> int:
         """How many drawdowns have been asked for and have no decision yet."""
         return len(self._open)
+
+    @property
+    def held(self) -> int:
+        """How many drawdowns are on hold."""
+        return len(self._held)
 
     def asked(self, drawdown_id: str, amount: int, at: int) -> None:
         """A valid request is published at `at` (ms); a repeat of it changes nothing."""
@@ -122,6 +128,10 @@ class Journal:
             self._open.remove(decision.drawdown_id)
             self.latencies.append(now - self._asked[decision.drawdown_id][1])
         self.statuses[decision.status] += 1
+        if decision.status == "held":
+            self._held.add(decision.drawdown_id)
+        else:
+            self._held.discard(decision.drawdown_id)
         self._tick(now // 1000)
         if decision.funder_id is not None:
             self._routed(decision, decision.funder_id, shanghai_day(now))

@@ -6,7 +6,6 @@ Built once for each pair of (revision, funder states); a decision names both, so
 import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from functools import cached_property
 from typing import TypeVar
 
 import msgspec
@@ -62,7 +61,7 @@ class Refusing(dict[K, Funders]):
 
 
 class Policy:
-    """Everything that a decision takes from configuration and funder states."""
+    """Everything that a decision takes from configuration and funder states; `limits` is for the reservation book."""
 
     def __init__(self, revision: Revision, states: Mapping[str, FunderState], states_version: int) -> None:
         config = revision.config
@@ -81,6 +80,7 @@ class Policy:
         self.against_amount = Refusing[int](funders, lambda f, amount: not f.amount[0] <= amount <= f.amount[1])
         self.without_term = Refusing[int](funders, lambda f, term: term not in f.terms)
         self.closed = Refusing[int](funders, lambda f, minute: not f.is_open(minute))
+        self.limits: dict[str, FunderLimits] = {funder.id: _limits(funder) for funder in config.funders}
         self._states = states
         self._weights: dict[str, dict[str, float]] = {}
         self._stakes: dict[tuple[str, Funders], tuple[Stake, ...]] = {}
@@ -140,11 +140,6 @@ class Policy:
         minute = shanghai_minute(now)
         following = next((wake for wake in self._wakes if wake > minute), self._wakes[0])
         return min(expires_at, next_minute_of_day(now, following))
-
-    @cached_property
-    def limits(self) -> dict[str, FunderLimits]:
-        """What the reservation book needs of each funder."""
-        return {funder.id: _limits(funder) for funder in self.config.funders}
 
 
 def _pass_rate(state: FunderState, funder: Funder, risk_grade: str) -> float:
