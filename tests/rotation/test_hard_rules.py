@@ -8,10 +8,20 @@ from typing import Any
 import pytest
 
 from rotation.clock import DAY, MINUTE
-from tests.rotation.world import FUNDERS, HOUR, NO_ROTATION, T0, World, funder_state, grant, outcome, request
+from tests.rotation.world import (
+    ALWAYS_OPEN,
+    FUNDERS,
+    HOUR,
+    NO_ROTATION,
+    T0,
+    World,
+    funder_state,
+    grant,
+    outcome,
+    request,
+)
 
 MIDNIGHT = T0 + 10 * HOUR
-ALL_DAY = {"funders.*.open": "00:00-24:00"}
 
 
 def codes(world: World, funder_id: str, at: int = T0, **changes: Any) -> list[str]:
@@ -122,7 +132,7 @@ HOURS = [
 @pytest.mark.parametrize(("hours", "at", "closed"), HOURS)
 def test_opening_hours_are_shanghai_time_and_may_cross_midnight(hours: str, at: int, closed: bool) -> None:
     """Open from the first minute on, closed from the last minute on."""
-    world = world_of(ALL_DAY | {"funders.cf-west.open": hours})
+    world = world_of(ALWAYS_OPEN | {"funders.cf-west.open": hours})
     assert codes(world, "cf-west", at) == (["closed"] if closed else [])
 
 

@@ -16,7 +16,7 @@ from config.rotation import Revision, RotationConfig
 from rotation.book import MemoryBook
 from rotation.clock import DAY, MINUTE
 from rotation.decide import Steps
-from rotation.events import BorrowerEvent, CreditGrant, DrawdownOutcome, DrawdownRequest, Repayment
+from rotation.events import BorrowerEvent, CreditGrant, DrawdownOutcome, DrawdownRequest, Repayment, millis
 from rotation.outputs import CreditApplication, Decision, FunderOutcome, FunderState
 from rotation.policy import Policy
 from rotation.reservations import Operation, Reserve, Reserved
@@ -39,6 +39,8 @@ NO_ROTATION: dict[str, Any] = {
     "rotation.relax_order": [],
     "rotation.min_live_grants": 0,
 }
+#: Nobody ever closes.
+ALWAYS_OPEN: dict[str, Any] = {"funders.*.open": "00:00-24:00"}
 _YAML = yaml.safe_load(SHIPPED.read_text())
 _decision = msgspec.json.Decoder(Decision)
 
@@ -82,6 +84,11 @@ def funder_state(funder_id: str, state: str = "normal", multiplier: float = 1.0,
 def time(at: int) -> datetime:
     """`at` (ms) as the events carry it."""
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at)
+
+
+def moment(text: str) -> int:
+    """A time of a decision in ms."""
+    return millis(datetime.fromisoformat(text))
 
 
 def grant(
@@ -191,7 +198,7 @@ class World:
 
     def handle(self, event: BorrowerEvent, now: int | None = None, trace: tuple[tuple[str, bytes], ...] = ()) -> Heard:
         """Fold one event in, at its own time unless `now` is given."""
-        at = round(event.occurred_at.timestamp() * 1000) if now is None else now
+        at = millis(event.occurred_at) if now is None else now
         return self._take(event.customer_id, lambda turn: turn.handle(event, at, list(trace)))
 
     def route(self, event: DrawdownRequest) -> Decision:
