@@ -147,10 +147,16 @@ def outcome(
 
 
 def repayment(
-    drawdown_id: str, funder_id: str, outstanding: int, at: int = T0, *, customer_id: str = CUSTOMER
+    drawdown_id: str,
+    funder_id: str,
+    outstanding: int,
+    at: int = T0,
+    *,
+    kind: str = "instalment",
+    customer_id: str = CUSTOMER,
 ) -> Repayment:
-    """An instalment that leaves `outstanding`."""
-    document = {"event_id": f"p-{drawdown_id}-{outstanding}", "occurred_at": time(at), "kind": "instalment"}
+    """Principal was repaid, and `outstanding` is left."""
+    document = {"event_id": f"p-{drawdown_id}-{outstanding}", "occurred_at": time(at), "kind": kind}
     document |= {"drawdown_id": drawdown_id, "customer_id": customer_id, "funder_id": funder_id}
     return msgspec.convert({**document, "principal": 1, "outstanding": outstanding}, Repayment)
 
@@ -231,6 +237,22 @@ class World:
     def borrower(self, customer_id: str = CUSTOMER) -> Borrower:
         """The record as it stands."""
         return self.borrowers.get(customer_id, Borrower())
+
+    def free_limit(self, funder_id: str, now: int) -> int:
+        """What is left of the only borrower's line at a funder: the most that it would be asked for."""
+        others = [other for other in FUNDERS if other != funder_id]
+        trial = World(NO_ROTATION | ALWAYS_OPEN | {"funders.*.amount": [1, 1_000_000_000]})
+        low, high = 0, 1_000_000_000
+        while low < high:
+            amount = (low + high + 1) // 2
+            trial.borrowers[CUSTOMER] = deepcopy(self.borrower())
+            asked = request("probe", now, amount=amount, exclude_funders=others)
+            if trial.handle(asked).decisions[-1].funder_id == funder_id:
+                low = amount
+            else:
+                high = amount - 1
+            trial.book = MemoryBook(trial.policy.limits)
+        return low
 
     def _take(self, customer_id: str, start: Callable[[Turn], Steps[Refusal | None] | Steps[None]]) -> Heard:
         turn = Turn(customer_id, self.borrower(customer_id), self.policy)
