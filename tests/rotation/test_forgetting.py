@@ -1,0 +1,97 @@
+"""Invariant: a borrower's record stays small however long they stay, and never loses what still matters.
+
+Kept is what is held, what was decided in the last 30 days, what is owed or may yet be told of, and enough of the
+ledger for the rotation rules.
+"""
+
+from rotation.clock import DAY
+from rotation.state import encode_borrower
+from tests.rotation.world import ALWAYS_OPEN, NO_ROTATION, T0, World, grant, outcome, repayment, request
+
+OPEN = NO_ROTATION | ALWAYS_OPEN | {"attempts.max": 1}
+YEARS = 400 * DAY
+
+
+def lend(world: World, drawdown_id: str, at: int, funder_id: str = "cf-west", *, repaid: bool = True) -> None:
+    """A loan, repaid on the next day unless it is to be owed."""
+    others = [other for other in world.policy.funder_ids if other != funder_id]
+    assert world.route(request(drawdown_id, at, exclude_funders=others)).funder_id == funder_id
+    world.handle(outcome(drawdown_id, funder_id, "disbursed", at))
+    if repaid:
+        world.handle(repayment(drawdown_id, funder_id, 0, at + DAY))
+
+
+def test_a_record_stops_growing() -> None:
+    """A drawdown every three days: after two years the record is as large as after four."""
+    world = World(OPEN)
+    world.handle(grant("cf-west"))
+    sizes = []
+    for number in range(480):
+        lend(world, f"dd-{number}", T0 + number * 3 * DAY)
+        sizes.append(len(encode_borrower(world.borrower())))
+    assert max(sizes[360:]) <= max(sizes[200:300]) * 1.02
+    assert max(sizes) < 20_000
+
+
+def test_a_drawdown_that_is_held_is_never_forgotten() -> None:
+    """It has an expiry of its own choice: after a year it still is routed when a grant comes."""
+    world = World(OPEN)
+    world.route(request("dd-1", expires=T0 + YEARS))
+    for day in range(1, 390, 10):
+        world.handle(grant("cf-north", T0 + day * DAY, status="declined"))
+    assert world.handle(grant("cf-west", T0 + 395 * DAY)).decision.decision_id == "dd-1:1"
+
+
+def test_what_is_owed_is_never_forgotten() -> None:
+    """Two old loans, one repaid in part, then a hundred others over years: still owed, and repaid in the end."""
+    world = World(OPEN)
+    world.handle(grant("cf-west"))
+    lend(world, "old", T0, repaid=False)
+    lend(world, "part", T0, repaid=False)
+    world.handle(repayment("part", "cf-west", 100_000, T0 + DAY))
+    for number in range(100):
+        lend(world, f"dd-{number}", T0 + (2 + number * 8) * DAY)
+    now = T0 + 2 * YEARS + 3 * DAY
+    assert world.free_limit("cf-west", now) == 3_000_000 - 700_000
+    assert world.handle(repayment("old", "cf-west", 0, now)).operations != []
+    assert world.handle(repayment("part", "cf-west", 0, now)).operations != []
+    assert world.free_limit("cf-west", now) == 3_000_000
+
+
+def test_a_reservation_without_outcome_can_still_become_a_loan_after_a_year() -> None:
+    """Its entry is exposure only, but the funder may tell of it late."""
+    world = World(OPEN)
+    world.handle(grant("cf-west"))
+    world.route(request("late", T0))
+    for number in range(100):
+        lend(world, f"dd-{number}", T0 + (2 + number * 3) * DAY)
+    now = T0 + 390 * DAY
+    assert world.handle(outcome("late", "cf-west", "disbursed", now)).refusal is None
+    assert world.free_limit("cf-west", now) == 2_400_000
+
+
+def test_the_last_entries_are_kept_however_old_they_are() -> None:
+    """A borrower who comes back after ten years: the funder of the last drawdown is still the last one."""
+    world = World(OPEN)
+    world.handle(grant("cf-north"))
+    world.handle(grant("cf-west", expires=T0 + 9000 * DAY))
+    for number in range(70):
+        lend(world, f"dd-{number}", T0 + number * DAY)
+    lend(world, "last", T0 + 70 * DAY)
+    back = T0 + 3600 * DAY
+    world.handle(grant("cf-north", back))
+    world.configure(OPEN | {"rotation.never_last": {"n": 1}}, back)
+    assert world.route(request("dd-now", back)).excluded["cf-west"] == ["never_last"]
+
+
+def test_who_has_seen_a_borrower_is_never_forgotten() -> None:
+    """The exposure budget may look back ten years."""
+    world = World(OPEN)
+    world.handle(grant("cf-west"))
+    world.handle(grant("cf-north", status="declined"))
+    for number in range(100):
+        lend(world, f"dd-{number}", T0 + number * 8 * DAY)
+    rule = {"rotation.exposure_budget": {"funders": 2, "within_days": 3650}}
+    now = T0 + 3600 * DAY
+    world.configure(OPEN | rule, now)
+    assert set(world.route(request("dd-now", now)).excluded["bank-east"]) == {"no_live_grant", "exposure_budget"}
