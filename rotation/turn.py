@@ -136,7 +136,11 @@ class Turn:
                 return Refusal("conflicting_duplicate", "drawdown_id: known with other content; the first stands")
             self.decisions.append(Said(known.decision, now, status=None))
             return None
+        borrower = self.borrower
         holding = self.policy.config.holding.seconds * 1000
+        # An id that is asked for again after its decision was forgotten goes on counting: ledger and book, which
+        # may remember longer, know each attempt by its number.
+        tried = max((e.attempt for e in borrower.ledger if e.drawdown_id == event.drawdown_id), default=0)
         drawdown = Drawdown(
             drawdown_id=event.drawdown_id,
             fingerprint=fingerprint,
@@ -148,8 +152,8 @@ class Turn:
             expires_at=millis(event.occurred_at) + holding if event.expires_at is None else millis(event.expires_at),
             exclude_funders=event.exclude_funders or [],
             trace=trace,
+            attempt=tried + 1,
         )
-        borrower = self.borrower
         borrower.drawdowns[event.drawdown_id] = drawdown
         borrower.region, borrower.risk_grade, borrower.age = event.region, event.risk_grade, event.age
         if drawdown.expires_at <= now:

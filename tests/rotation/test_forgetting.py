@@ -4,7 +4,10 @@ Kept is what is held, what was decided in the last 30 days, what is owed or may 
 ledger for the rotation rules.
 """
 
+import pytest
+
 from rotation.clock import DAY
+from rotation.reservations import Commit
 from rotation.state import encode_borrower
 from tests.rotation.world import ALWAYS_OPEN, NO_ROTATION, T0, World, grant, outcome, repayment, request
 
@@ -95,3 +98,21 @@ def test_who_has_seen_a_borrower_is_never_forgotten() -> None:
     now = T0 + 3600 * DAY
     world.configure(OPEN | rule, now)
     assert set(world.route(request("dd-now", now)).excluded["bank-east"]) == {"no_live_grant", "exposure_budget"}
+
+
+@pytest.mark.parametrize("status", ["declined", "disbursed", None])
+def test_an_id_that_was_forgotten_is_a_new_drawdown_that_goes_on_counting(status: str | None) -> None:
+    """What came of the first stays as it is: the new one is another attempt, with its own outcome."""
+    world = World(OPEN)
+    world.handle(grant("cf-west"))
+    world.route(request("dd-1"))
+    if status is not None:
+        world.handle(outcome("dd-1", "cf-west", status))
+    now = T0 + 40 * DAY
+    world.handle(grant("cf-north", now))
+    again = world.route(request("dd-1", now))
+    assert (again.decision_id, again.funder_id) == ("dd-1:2", "cf-north")
+    assert again.excluded["cf-west"] == ["already_tried"]
+    loan = world.handle(outcome("dd-1", "cf-north", "disbursed", now, attempt=2))
+    assert loan.operations == [Commit("cust-1/dd-1:2", "cf-north", 600_000, now, "20261211")]
+    assert world.free_limit("cf-west", now) == (2_400_000 if status == "disbursed" else 3_000_000)
