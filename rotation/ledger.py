@@ -88,7 +88,7 @@ def forget(borrower: Borrower, now: int) -> None:
     old = [
         drawdown_id
         for drawdown_id, drawdown in borrower.drawdowns.items()
-        if drawdown.status != "held" and drawdown.decided_at + REMEMBER_DRAWDOWN < now
+        if drawdown.decided_at + REMEMBER_DRAWDOWN < now and not _goes_on(borrower, drawdown, now)
     ]
     for drawdown_id in old:
         del borrower.drawdowns[drawdown_id]
@@ -96,3 +96,11 @@ def forget(borrower: Borrower, now: int) -> None:
         earlier, recent = borrower.ledger[:-KEEP_ENTRIES], borrower.ledger[-KEEP_ENTRIES:]
         kept = [e for e in earlier if e.outstanding or e.decided_at + FORGET_ENTRY > now]
         borrower.ledger = kept + recent
+
+
+def _goes_on(borrower: Borrower, drawdown: Drawdown, now: int) -> bool:
+    """Whether another decision may be called for: it is held, or its funder may yet say no before it expires."""
+    if drawdown.status != "routed":
+        return drawdown.status == "held"
+    entry = entry_of(borrower.ledger, drawdown.drawdown_id, drawdown.attempt)
+    return drawdown.expires_at > now and entry is not None and entry.status in ("pending", "expired")

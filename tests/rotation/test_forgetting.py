@@ -45,6 +45,17 @@ def test_a_drawdown_that_is_held_is_never_forgotten() -> None:
     assert world.handle(grant("cf-west", T0 + 395 * DAY)).decision.decision_id == "dd-1:1"
 
 
+@pytest.mark.parametrize("status", ["declined", "timed_out", "failed"])
+def test_a_drawdown_that_may_yet_be_tried_again_is_not_forgotten(status: str) -> None:
+    """Its funder answers after 40 days, and its own expiry is later still: the next attempt is made."""
+    world = World(OPEN | {"attempts.max": 2})
+    world.handle(grant("cf-west"))
+    world.route(request("dd-1", expires=T0 + 60 * DAY))
+    for day in range(1, 40):
+        world.handle(grant("cf-north", T0 + day * DAY))
+    assert world.handle(outcome("dd-1", "cf-west", status, T0 + 40 * DAY)).decision.decision_id == "dd-1:2"
+
+
 def test_what_is_owed_is_never_forgotten() -> None:
     """Two old loans, one repaid in part, then a hundred others over years: still owed, and repaid in the end."""
     world = World(OPEN)
