@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import redis
@@ -18,6 +18,12 @@ class Broker(NamedTuple):
 
     bootstrap: str
     idempotence: bool
+
+    def settings(self, redis_url: str, data: Path, **more: Any) -> Settings:
+        """Settings of one worker, with topics and a port that no other test has. Topics are not created yet."""
+        own: dict[str, Any] = {"topic_prefix": f"t{uuid.uuid4().hex[:12]}.", "web_port": free_port(), "data": data}
+        broker: dict[str, Any] = {"kafka": self.bootstrap, "kafka_idempotence": self.idempotence, "redis": redis_url}
+        return Settings(**own | broker | {"partitions": 4, "session_timeout_seconds": 6} | more)
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +40,7 @@ def apache_kafka() -> Iterator[ApacheKafka]:
         yield broker
 
 
-@pytest.fixture(params=["embedded", pytest.param("apache", marks=pytest.mark.apache)])
+@pytest.fixture(scope="session", params=["embedded", pytest.param("apache", marks=pytest.mark.apache)])
 def kafka(request: pytest.FixtureRequest) -> Broker:
     """Runs the test once on each broker; `-m "not apache"` leaves the slower one out."""
     broker: EmbeddedKafka | ApacheKafka = request.getfixturevalue(f"{request.param}_kafka")
@@ -59,13 +65,4 @@ def redis_url(embedded_redis: EmbeddedRedis) -> str:
 @pytest.fixture
 def settings(kafka: Broker, redis_url: str, tmp_path: Path) -> Settings:
     """Settings of one worker, with topics, port and folder that no other test has. Topics are not created yet."""
-    return Settings(
-        kafka=kafka.bootstrap,
-        kafka_idempotence=kafka.idempotence,
-        redis=redis_url,
-        topic_prefix=f"t{uuid.uuid4().hex[:12]}.",
-        partitions=4,
-        web_port=free_port(),
-        data=tmp_path / "data",
-        session_timeout_seconds=6,
-    )
+    return kafka.settings(redis_url, tmp_path / "data")

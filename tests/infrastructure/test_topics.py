@@ -2,13 +2,9 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 import time
 import uuid
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -19,6 +15,7 @@ from config.settings import Settings
 from streams.embedded import EmbeddedKafka, free_port
 from streams.topics import ANY_TIME, BORROWER_INPUTS, TOPICS, TopicsError, check_topics, create_topics, topic_name
 from tests.brokers import ApacheKafka
+from tests.processes import loanrouter
 
 CONTRACT_TOPICS = {
     "credit-grants",
@@ -33,7 +30,6 @@ CONTRACT_TOPICS = {
     "rotation-config",
     "dead-letters",
 }
-_COMMAND = str(Path(sys.executable).with_name("loanrouter"))
 HALF_A_YEAR_MS = 182 * 24 * 3600 * 1000
 
 
@@ -59,13 +55,6 @@ async def make_topic(settings: Settings, name: str, partitions: int, config: dic
             await asyncio.sleep(0.05)
     finally:
         await admin.close()
-
-
-def loanrouter(*arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
-    """Run the command line as a user does."""
-    return subprocess.run(
-        [_COMMAND, *arguments], env=os.environ | env, capture_output=True, text=True, timeout=60, check=False
-    )
 
 
 def test_every_topic_of_the_contract_is_in_the_table() -> None:

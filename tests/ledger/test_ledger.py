@@ -8,12 +8,7 @@ audit, which shares no code with the core, and decided again by replay.
 import asyncio
 import os
 import signal
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -29,12 +24,12 @@ from market.journal import Journal
 from market.market import Market
 from rotation.outputs import Decision
 from rotation.rules import RESERVATION_CODES
-from streams.embedded import die_with_parent, free_port
+from streams.embedded import free_port
 from streams.topics import create_topics
 from tests.brokers import ApacheKafka
+from tests.processes import Workers
 
 CONFIG = Path(__file__).parents[2] / "market" / "rotation.yaml"
-COMMAND = [sys.executable, "-c", "from cli.main import main; main()"]
 EVENTS = 100_000
 RATE = 330.0
 #: Which worker joins, leaves (SIGTERM) or is killed, one after the other, each after some more answers to the market.
@@ -61,74 +56,17 @@ TIGHT = {
 }
 
 
-class Workers:
-    """Worker processes by name."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._running: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
-
-    def start(self, name: str) -> None:
-        """Start one, with a port and a folder of its own. It ends with the thread that calls this."""
-        settings = replace(self._settings, web_port=free_port(), data=self._settings.data / name)
-        settings.data.mkdir(parents=True, exist_ok=True)
-        with (settings.data / "log").open("ab") as log:
-            process = subprocess.Popen(
-                [*COMMAND, "worker"],
-                env=os.environ | settings.environment(),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                preexec_fn=die_with_parent(),
-            )
-        self._running[name] = process, settings.web_port
-
-    def wait_until_ready(self, name: str) -> None:
-        """Return when the worker has joined and is at work."""
-        process, _ = self._running[name]
-        deadline = time.monotonic() + STEP_SECONDS
-        while not self._ready(name):
-            assert process.poll() is None, f"worker {name} ended with {process.returncode}"
-            assert time.monotonic() < deadline, f"worker {name} did not get ready"
-            time.sleep(0.1)
-
-    def leave(self, name: str) -> None:
-        """Ask one to end; it drains and ends well."""
-        assert self._signal(name, signal.SIGTERM) == 0
-
-    def kill(self, name: str) -> None:
-        """Kill one."""
-        assert self._signal(name, signal.SIGKILL) == -signal.SIGKILL
-
-    def stop(self) -> None:
-        """End all that run."""
-        for name in list(self._running):
-            self.leave(name)
-
-    def _ready(self, name: str) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._running[name][1]}/readyz", timeout=5):
-                return True
-        except OSError:
-            return False
-
-    def _signal(self, name: str, number: signal.Signals) -> int:
-        process, _ = self._running.pop(name)
-        assert process.poll() is None, f"worker {name} had ended with {process.returncode} before"
-        process.send_signal(number)
-        return process.wait(STEP_SECONDS)
-
-
 async def _chaos(workers: Workers, journal: Journal) -> None:
     for action, name in CHAOS:
         await _until(journal.statuses.total, journal.statuses.total() + ANSWERS_BETWEEN, STEP_SECONDS)
         match action:
             case "join":
-                workers.start(name)
-                await asyncio.to_thread(workers.wait_until_ready, name)
+                workers.start(name)  # in this thread: a worker ends with the thread that started it
+                await asyncio.to_thread(workers.wait_ready, name)
             case "leave":
-                await asyncio.to_thread(workers.leave, name)
+                await asyncio.to_thread(workers.signal, name, signal.SIGTERM)
             case "kill":
-                await asyncio.to_thread(workers.kill, name)
+                await asyncio.to_thread(workers.signal, name, signal.SIGKILL)
     await _until(lambda: journal.published, EVENTS, RUN_SECONDS)
 
 
@@ -179,14 +117,12 @@ def test_nothing_is_lost_doubled_or_overrun(apache_kafka: ApacheKafka, redis_url
     asyncio.run(create_topics(settings))
     revision = first_revision(load_file(config))
     journal = Journal()
-    workers = Workers(settings)
-    try:
+    with Workers(settings) as workers:
         for name in ("first", "second"):
             workers.start(name)
-            workers.wait_until_ready(name)
+        workers.wait_ready("first", "second")
         market = lambda start: Market(revision.config, seed=11, rate=RATE, start=start)  # noqa: E731
         ended_at = asyncio.run(_run(settings, market, workers, journal))
-    finally:
         workers.stop()
     report: Report = audit(
         journal.records,

@@ -1,0 +1,269 @@
+"""A running loanrouter, and all that can be done to it and seen of it from outside."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
+
+import msgspec
+import yaml
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.partitioner import murmur2
+from aiokafka.structs import RecordMetadata, TopicPartition
+
+from config.revisions import encode_record, first_revision
+from config.settings import Settings
+from market.publication import publication
+from rotation.clock import DAY
+from rotation.events import BorrowerEvent, millis
+from rotation.outputs import Decision, FunderState, encode
+from streams.log import LogRecord
+from streams.topics import BORROWER_INPUTS, TOPICS, topic_name
+from tests.processes import Workers, loanrouter
+from tests.rotation.world import request
+
+T = TypeVar("T")
+Headers = tuple[tuple[str, bytes | None], ...]
+
+#: 14:00 in Shanghai, when every funder of the shipped configuration is open.
+FIRST_DAY = millis(datetime(2027, 1, 1, 6, tzinfo=UTC))
+TRACE: Headers = (("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), ("tracestate", b"a=1"))
+
+
+_BARRIER = b"barrier"
+_MAX_BYTES = 2 * 1024 * 1024
+
+
+class Item(NamedTuple):
+    """A record to publish; `at` in ms, now when it is None."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None
+    at: int | None = None
+    headers: Headers = ()
+
+
+class Letter(NamedTuple):
+    """A dead letter: the record, its dlq.* headers, and its other headers."""
+
+    record: LogRecord
+    dlq: dict[str, str]
+    headers: Headers
+
+
+class Service:
+    """Workers on topics of their own. What they say is read as far as somebody waits for it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.workers = Workers(settings)
+        self.document: dict[str, Any] = yaml.safe_load(settings.config.read_text())
+        self.revision = 1
+        self.states_version = -1
+        self._runner = asyncio.Runner()
+        self._numbers = itertools.count(1)
+        self._said: list[LogRecord] = []
+        self._producer: AIOKafkaProducer | None = None
+        self._consumer: AIOKafkaConsumer | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._runner, self.workers:
+            self._runner.run(self._disconnect())
+
+    # -- what publishers and operators do
+
+    def create_topics(self) -> None:
+        """Create the topics, and connect to them."""
+        done = loanrouter("topics", "create", **self.settings.environment())
+        assert done.returncode == 0, done.stderr
+        self._runner.run(self._connect())
+
+    def publish(self, *items: Item) -> list[RecordMetadata]:
+        """Publish records in this order, and wait until the broker has them."""
+        return self._runner.run(self._publish(items))
+
+    def tell(self, *events: BorrowerEvent, headers: Headers = ()) -> list[RecordMetadata]:
+        """Publish events of borrowers, each stamped with its own time."""
+        return self.publish(*(item_of(event, headers) for event in events))
+
+    def configure(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Publish the next revision: the first configuration, changed."""
+        document = deepcopy(self.document)
+        change(document)
+        self.revision += 1
+        revision = msgspec.structs.replace(first_revision(document), id=self.revision)
+        record = encode_record(revision, author="risk", reason="a test", occurred_at=datetime.now(UTC))
+        self.publish(Item("rotation-config", record, b"config"))
+
+    def set_state(self, state: FunderState) -> int:
+        """Publish where a funder stands; gives the version of the funder states with it."""
+        (sent,) = self.publish(Item("funder-states", encode(state), state.funder_id.encode()))
+        self.states_version = int(sent.offset)
+        return self.states_version
+
+    def wait_guided(self) -> None:
+        """Wait until decisions on all partitions are made under the last revision and funder states published.
+
+        Asks for decisions that are expired at once, in the past of the stream clock.
+        """
+        asked_at = FIRST_DAY - DAY if self.settings.clock == "stream" else time.time_ns() // 1_000_000
+        for partition in range(self.settings.partitions):
+            guided = False
+            while not guided:
+                drawdown_id = f"dd-probe-{self.number()}"
+                self.tell(request(drawdown_id, asked_at, expires=asked_at, customer_id=self.customer(partition)))
+                (decision,) = self.decisions(drawdown_id)
+                states = decision.funder_states_version
+                guided = decision.config_revision >= self.revision and states >= self.states_version
+
+    @staticmethod
+    def funder(document: dict[str, Any], funder_id: str) -> dict[str, Any]:
+        """The section of one funder in a configuration."""
+        section: dict[str, Any] = next(each for each in document["funders"] if each["id"] == funder_id)
+        return section
+
+    # -- whom it is about
+
+    def number(self) -> int:
+        """A number that nobody else has."""
+        return next(self._numbers)
+
+    def customer(self, partition: int | None = None) -> str:
+        """A borrower that nobody else has, on a partition."""
+        while True:
+            customer_id = f"c-{self.number()}"
+            if partition in (None, self.partition(customer_id)):
+                return customer_id
+
+    def partition(self, customer_id: str) -> int:
+        """Where Kafka's default partitioner puts a borrower."""
+        return int(murmur2(customer_id.encode()) & 0x7FFFFFFF) % self.settings.partitions
+
+    def day(self) -> int:
+        """14:00 in Shanghai on a day that nobody else has (ms), later than all days before."""
+        return FIRST_DAY + self.number() * DAY
+
+    # -- what consumers see
+
+    def said(self, topic: str) -> list[LogRecord]:
+        """What has been read of an output topic."""
+        return [record for record in self._said if record.topic == topic]
+
+    def until(self, condition: Callable[[], T | None], seconds: float = 30) -> T:
+        """Read until the condition gives something true, and return that; fails after `seconds`."""
+        return self._runner.run(self._until(condition, seconds))
+
+    def values(self, drawdown_id: str) -> list[bytes]:
+        """The bytes of each decision about a drawdown, repeats too, in order."""
+        marker = f'"drawdown_id":"{drawdown_id}"'.encode()
+        return [r.value for r in self.said("routing-decisions") if r.value is not None and marker in r.value]
+
+    def decisions(self, drawdown_id: str, count: int = 1) -> list[Decision]:
+        """Wait for `count` decisions about a drawdown, and return all there are."""
+
+        def found() -> list[Decision] | None:
+            values = self.values(drawdown_id)
+            return [msgspec.json.decode(value, type=Decision) for value in values] if len(values) >= count else None
+
+        return self.until(found)
+
+    def letters(self) -> list[Letter]:
+        """The dead letters read so far, but those that `settle` made."""
+        return [letter for letter in map(_letter, self.said("dead-letters")) if not _is_barrier(letter.record.value)]
+
+    def letters_of(self, customer_id: str) -> list[Letter]:
+        """Those of them that have a borrower's key."""
+        return [letter for letter in self.letters() if letter.record.key == customer_id.encode()]
+
+    def settle(self, customer_id: str) -> None:
+        """Wait until all that was published about a borrower is done, and all that it caused has been read.
+
+        A record that is bad on purpose goes behind the others into each topic. When it has come out as a dead letter,
+        those before it are done; when a second one has, what they caused is published.
+        """
+        for _ in range(2):
+            self._barrier(customer_id.encode())
+        self._runner.run(self._drain())
+
+    def _barrier(self, key: bytes) -> None:
+        barriers = {topic: b"%s %d" % (_BARRIER, self.number()) for topic in BORROWER_INPUTS}
+        self.publish(*(Item(topic, value, key) for topic, value in barriers.items()))
+        self.until(lambda: set(barriers.values()) <= {record.value for record in self.said("dead-letters")})
+
+    # -- the clients
+
+    async def _connect(self) -> None:
+        args = self.settings.kafka_client_args()
+        self._producer = AIOKafkaProducer(**args, acks="all", max_request_size=_MAX_BYTES)
+        await self._producer.start()
+        self._consumer = AIOKafkaConsumer(**args, auto_offset_reset="earliest", fetch_max_wait_ms=50)
+        await self._consumer.start()
+        self._consumer.assign(
+            [
+                TopicPartition(topic_name(self.settings, topic.name), partition)
+                for topic in TOPICS
+                if "out" in topic.direction
+                for partition in range(topic.partitions(self.settings))
+            ]
+        )
+
+    async def _disconnect(self) -> None:
+        for client in (self._producer, self._consumer):
+            if client is not None:
+                await client.stop()
+
+    async def _publish(self, items: Sequence[Item]) -> list[RecordMetadata]:
+        assert self._producer is not None, "there are no topics yet"
+        sent = []
+        for item in items:
+            at = time.time_ns() // 1_000_000 if item.at is None else item.at
+            topic = topic_name(self.settings, item.topic)
+            sent.append(await self._producer.send(topic, item.value, item.key, None, at, list(item.headers)))
+        return list(await asyncio.gather(*sent))
+
+    async def _until(self, condition: Callable[[], T | None], seconds: float) -> T:
+        deadline = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < deadline, "did not happen in time"
+            await self._fetch()
+        return found
+
+    async def _drain(self) -> None:
+        while await self._fetch():
+            pass
+
+    async def _fetch(self) -> bool:
+        assert self._consumer is not None, "there are no topics yet"
+        fetched = await self._consumer.getmany(timeout_ms=100)
+        for tp, records in fetched.items():
+            topic = tp.topic.removeprefix(self.settings.topic_prefix)
+            self._said += [
+                LogRecord(topic, r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers)) for r in records
+            ]
+        return bool(fetched)
+
+
+def item_of(event: BorrowerEvent, headers: Headers = ()) -> Item:
+    """The record of an event, stamped with its own time."""
+    at = millis(event.occurred_at)
+    made = publication(event, at)
+    return Item(made.topic, made.value, made.key, at, headers)
+
+
+def _is_barrier(value: bytes | None) -> bool:
+    return value is not None and value.startswith(_BARRIER)
+
+
+def _letter(record: LogRecord) -> Letter:
+    dlq = {name: (value or b"").decode() for name, value in record.headers if name.startswith("dlq.")}
+    return Letter(record, dlq, tuple(each for each in record.headers if not each[0].startswith("dlq.")))

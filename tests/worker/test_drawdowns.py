@@ -1,0 +1,218 @@
+"""A drawdown's life on the stream clock: what wakes it, what follows an answer, and what is told along the way."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from rotation.clock import MINUTE, rfc3339
+from rotation.outputs import CreditApplication
+from tests.rotation.world import HOUR, funder_state, grant, outcome, request
+from tests.worker.service import TRACE, Headers, Service
+
+
+def new_borrower(service: Service, *funders: str, at: int, grade: str = "A", **more: Any) -> str:
+    """A borrower with a live grant at each of the funders."""
+    customer_id = service.customer()
+    for funder_id in funders:
+        service.tell(grant(funder_id, at, customer_id=customer_id, risk_grade=grade, **more))
+    service.settle(customer_id)
+    return customer_id
+
+
+def pass_time(service: Service, at: int) -> None:
+    """Bring every partition to `at`, by requests that nobody can serve and that are expired at once."""
+    for partition in range(service.settings.partitions):
+        customer_id = service.customer(partition)
+        service.tell(request(f"dd-time-{customer_id}", at, expires=at, customer_id=customer_id))
+
+
+def drawdown(service: Service) -> str:
+    """An id that nobody else has."""
+    return f"dd-new-{service.number()}"
+
+
+def headers_of(service: Service, drawdown_id: str) -> list[Headers]:
+    """The trace headers of each decision about a drawdown."""
+    names = dict(TRACE)
+    return [
+        tuple(each for each in record.headers if each[0] in names)
+        for record in service.said("routing-decisions")
+        if json.loads(record.value or b"")["drawdown_id"] == drawdown_id
+    ]
+
+
+def applications(service: Service, customer_id: str) -> list[CreditApplication]:
+    """The advice that a borrower got so far."""
+    told = [record.value for record in service.said("credit-applications") if record.key == customer_id.encode()]
+    return [msgspec.json.decode(value or b"", type=CreditApplication) for value in told]
+
+
+def wake_by_state(service: Service) -> None:
+    """cf-west is paused by the response ladder no more."""
+    service.set_state(funder_state("cf-west"))
+
+
+def wake_by_revision(service: Service) -> None:
+    """cf-west is paused by the configuration no more."""
+    service.configure(lambda document: None)
+
+
+def pause_by_state(service: Service) -> None:
+    """The response ladder pauses cf-west."""
+    service.set_state(funder_state("cf-west", "paused", 0.0))
+
+
+def pause_by_revision(service: Service) -> None:
+    """The configuration pauses cf-west."""
+    service.configure(lambda document: service.funder(document, "cf-west").update(status="paused"))
+
+
+@pytest.mark.parametrize(
+    ("pause", "wake"), [(pause_by_state, wake_by_state), (pause_by_revision, wake_by_revision)], ids=["state", "config"]
+)
+def test_a_paused_funder_that_comes_back(
+    stream: Service, pause: Callable[[Service], None], wake: Callable[[Service], None]
+) -> None:
+    """What is held for a paused funder is routed when a funder state, or a revision, says that it serves again.
+
+    The decisions name the states' version and the revision under which they were made, and keep the request's trace.
+    """
+    at = stream.day()
+    customer_id, drawdown_id = new_borrower(stream, "cf-west", at=at), drawdown(stream)
+    pause(stream)
+    stream.wait_guided()
+    stream.tell(request(drawdown_id, at + 1, customer_id=customer_id), headers=TRACE)
+    (held,) = stream.decisions(drawdown_id)
+    wake(stream)
+    (_, routed) = stream.decisions(drawdown_id, 2)
+    assert (held.status, held.reasons) == ("held", ["no_candidate"])
+    assert held.excluded["cf-west"] == ["funder_paused"]
+    assert (routed.status, routed.funder_id, routed.decided_at) == ("routed", "cf-west", rfc3339(at + 1))
+    assert routed.config_revision == stream.revision
+    assert routed.funder_states_version >= stream.states_version
+    assert (held.config_revision, held.funder_states_version) != (routed.config_revision, routed.funder_states_version)
+    assert headers_of(stream, drawdown_id) == [TRACE, TRACE]
+
+
+def test_time_alone_wakes_at_opening_time(stream: Service) -> None:
+    """Held while its funder is closed, a drawdown is routed at the opening time, stamped with that, however late."""
+    opening = stream.day() - 8 * HOUR  # 06:00 in Shanghai
+    customer_id, drawdown_id = new_borrower(stream, "bank-east", at=opening - HOUR), drawdown(stream)
+    stream.tell(request(drawdown_id, opening - HOUR, expires=opening + HOUR, customer_id=customer_id), headers=TRACE)
+    (held,) = stream.decisions(drawdown_id)
+    pass_time(stream, opening + HOUR // 2)
+    (_, routed) = stream.decisions(drawdown_id, 2)
+    assert held.excluded["bank-east"] == ["closed"]
+    assert (routed.funder_id, routed.decided_at) == ("bank-east", rfc3339(opening))
+    assert headers_of(stream, drawdown_id) == [TRACE, TRACE]
+
+
+@pytest.mark.parametrize("status", ["declined", "timed_out", "failed"])
+def test_the_next_attempt(stream: Service, status: str) -> None:
+    """After each of these outcomes the next funder is asked, and nobody after the last attempt; traces go along."""
+    at, drawdown_id = stream.day(), drawdown(stream)
+    customer_id = new_borrower(stream, "cf-west", "cf-north", "bank-east", at=at)
+    stream.tell(request(drawdown_id, at + 1, customer_id=customer_id))
+    (first,) = stream.decisions(drawdown_id)
+    assert first.funder_id is not None
+    stream.tell(outcome(drawdown_id, first.funder_id, status, at + 2, customer_id=customer_id), headers=TRACE)
+    (_, second) = stream.decisions(drawdown_id, 2)
+    assert second.funder_id is not None
+    assert (second.decision_id, second.attempt, second.status) == (f"{drawdown_id}:2", 2, "routed")
+    assert "already_tried" in second.excluded[first.funder_id]
+    assert second.decided_at == rfc3339(at + 2)
+    assert headers_of(stream, drawdown_id) == [(), TRACE]
+    stream.tell(outcome(drawdown_id, second.funder_id, status, at + 3, attempt=2, customer_id=customer_id))
+    stream.tell(request(drawdown_id, at + 4, customer_id=customer_id))
+    stream.settle(customer_id)
+    first_value, *later = stream.values(drawdown_id)
+    assert len(later) == 2
+    assert len(set(later)) == 1, "a repeated request gets the latest decision"
+    assert later[0] != first_value
+
+
+def test_who_walked_away_is_not_routed_again(stream: Service) -> None:
+    """After `cancelled`, and after an answer that comes when the drawdown has expired, no attempt follows."""
+    at = stream.day()
+    customer_id = new_borrower(stream, "cf-west", "cf-north", at=at)
+    walked, late = drawdown(stream), drawdown(stream)
+    for drawdown_id, status, after in ((walked, "cancelled", 2), (late, "declined", 15 * MINUTE)):
+        stream.tell(request(drawdown_id, at, customer_id=customer_id))
+        (decision,) = stream.decisions(drawdown_id)
+        assert decision.funder_id is not None
+        stream.tell(outcome(drawdown_id, decision.funder_id, status, at + after, customer_id=customer_id))
+    stream.settle(customer_id)
+    assert (len(stream.values(walked)), len(stream.values(late))) == (1, 1)
+
+
+def test_money_that_moved_after_all_counts(stream: Service) -> None:
+    """`disbursed` after `timed_out` uses up the grant, though the second attempt went elsewhere."""
+    at, drawdown_id, following = stream.day(), drawdown(stream), drawdown(stream)
+    customer_id = new_borrower(stream, "cf-west", at=at, limit=1_000_000)
+    stream.tell(request(drawdown_id, at + 1, customer_id=customer_id))
+    stream.decisions(drawdown_id)
+    stream.tell(outcome(drawdown_id, "cf-west", "timed_out", at + 2, customer_id=customer_id))
+    stream.tell(outcome(drawdown_id, "cf-west", "disbursed", at + 3, customer_id=customer_id))
+    stream.settle(customer_id)
+    stream.tell(request(following, at + 4, customer_id=customer_id))
+    (decision,) = stream.decisions(following)
+    assert decision.excluded["cf-west"] == ["grant_limit"]
+    assert stream.letters_of(customer_id) == []
+
+
+def test_repeats_reserve_nothing(stream: Service) -> None:
+    """A quota of two a day takes two drawdowns, however often one is asked for, and two more on the next day."""
+    at = stream.day() + 9 * HOUR  # 23:00 in Shanghai
+    first, second, third = (new_borrower(stream, "cf-west", at=at) for _ in range(3))
+    asked = [drawdown(stream) for _ in range(3)]
+    stream.configure(lambda document: service_quota(stream, document, 2))
+    stream.wait_guided()
+    for _ in range(4):
+        stream.tell(request(asked[0], at, customer_id=first))
+    stream.settle(first)
+    stream.tell(request(asked[1], at, customer_id=second))
+    stream.settle(second)
+    stream.tell(request(asked[2], at, expires=at + 2 * HOUR, customer_id=third))
+    (held,) = stream.decisions(asked[2])
+    assert len(set(stream.values(asked[0]))) == 1
+    assert len(stream.values(asked[0])) == 4
+    assert [stream.decisions(each)[0].status for each in asked] == ["routed", "routed", "held"]
+    assert held.excluded["cf-west"] == ["quota_exhausted"]
+    pass_time(stream, at + 90 * MINUTE)
+    (_, routed) = stream.decisions(asked[2], 2)
+    assert (routed.funder_id, routed.decided_at) == ("cf-west", rfc3339(at + HOUR))
+    stream.configure(lambda document: None)
+    stream.wait_guided()
+
+
+def service_quota(service: Service, document: dict[str, Any], daily_count: int) -> None:
+    """Give cf-west another quota."""
+    service.funder(document, "cf-west")["quota"]["daily_count"] = daily_count
+
+
+def test_advice_to_apply(stream: Service) -> None:
+    """A borrower with too few live grants is told where to apply, once until it is answered; traces go along."""
+    at = stream.day()
+    customer_id = stream.customer()
+    stream.tell(grant("cf-west", at, customer_id=customer_id, region="310000", risk_grade="A"), headers=TRACE)
+    stream.tell(grant("cf-west", at + 1, customer_id=customer_id, region="310000", risk_grade="A"))
+    stream.settle(customer_id)
+    (advice,) = applications(stream, customer_id)
+    (record,) = (r for r in stream.said("credit-applications") if r.key == customer_id.encode())
+    assert (advice.reason, advice.occurred_at) == ("below_min_live_grants", rfc3339(at))
+    assert advice.funder_id in {"bank-east", "cf-north", "trust-south"}
+    assert record.headers == TRACE
+    assert list(json.loads(record.value or b"")) == [
+        "application_id",
+        "customer_id",
+        "funder_id",
+        "reason",
+        "occurred_at",
+    ]
+    held = stream.customer()
+    stream.tell(request(drawdown(stream), at, customer_id=held))
+    stream.settle(held)
+    assert [each.reason for each in applications(stream, held)] == ["drawdown_held"]
