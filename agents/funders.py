@@ -1,6 +1,7 @@
 """The funders' agent: from outcomes re-keyed by funder to pass rates in `funder-states`."""
 
 from collections import Counter
+from collections.abc import Callable
 from time import time
 
 import faust
@@ -31,9 +32,11 @@ _clock_decoder = msgspec.msgpack.Decoder(int)
 class FunderBook:
     """Keeps what is known of each funder."""
 
-    def __init__(self, settings: Settings, guide: Guide) -> None:
+    def __init__(self, settings: Settings, guide: Guide, stream_time: Callable[[int], int]) -> None:
+        """`stream_time` tells how far (ms) the borrowers' records of a partition number have come."""
         self._settings = settings
         self._guide = guide
+        self._stream_time = stream_time
         self._signals = topic_name(settings, "capture-signals")
 
     async def run(self, batches: faust.Stream[Batch]) -> None:
@@ -63,7 +66,7 @@ class FunderBook:
                 known.signals[event.kind] = known.signals.get(event.kind, 0) + 1
             else:
                 count(known, event, decode_source(header(record.headers, SOURCE_HEADER) or b""))
-        now = clock if part.records or wall is None else max(clock, wall)
+        now = clock if part.records else max(clock, self._stream_time(part.partition) if wall is None else wall)
         changes: dict[bytes, bytes | None] = {}
         for key, stored in part.state.items():
             touched.setdefault(key.decode(), decode_funder(stored))

@@ -41,6 +41,11 @@ class Router:
                     self._tenures.clear()
                     raise
 
+    def stream_time(self, partition: int) -> int:
+        """Stream time (ms) of a partition number that we hold; 0 before its first batch."""
+        tenure = self._tenures.get(partition)
+        return 0 if tenure is None else tenure.clock
+
     async def route(self, batch: Batch) -> None:
         """Route one batch, and commit what came of it."""
         started = monotonic()

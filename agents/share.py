@@ -105,6 +105,7 @@ class Share:
         for turn in self._turns:
             self._tenure.set_wake(turn.customer_id, turn.borrower.wake_at)
         self._tenure.policy = self._policy
+        self._tenure.clock = self._memo.clock
         for topic, number in self._unknown_fields.items():
             metrics.UNKNOWN_FIELDS.labels(topic).inc(number)
         for (counted, label), number in self._tally.items():

@@ -15,6 +15,8 @@ class Tenure:
         self.state = state
         #: When the last records came; a partition just taken over may have many waiting.
         self.last_records = now
+        #: Stream time (ms) after the last batch.
+        self.clock = 0
         #: Under which policy its held drawdowns were last considered.
         self.policy: Policy | None = None
         self._wake_at: dict[str, int] = {}

@@ -64,7 +64,7 @@ def worker_app(settings: Settings, guide: Guide, book: RedisBook) -> LoanrouterA
 
     @app.batch_agent("funders", topics=["funder-outcomes", "capture-signals"], table="funders")
     async def funders(batches: faust.Stream[Batch]) -> None:
-        await FunderBook(settings, guide).run(batches)
+        await FunderBook(settings, guide, router.stream_time).run(batches)
 
     @app.page("/metrics")
     async def metrics(view: View, request: Request) -> Response:

@@ -8,9 +8,11 @@ import msgspec
 import pytest
 
 from rotation.clock import MINUTE, rfc3339
-from rotation.outputs import CreditApplication
-from tests.rotation.world import HOUR, funder_state, grant, outcome, request
+from rotation.outputs import CreditApplication, Decision, FunderState
+from tests.rotation.world import HOUR, SECOND, funder_state, grant, outcome, request
 from tests.worker.service import TRACE, Headers, Service
+
+RATE, STRENGTH = 0.71, 50  # of cf-west in the shipped configuration
 
 
 def new_borrower(service: Service, *funders: str, at: int, grade: str = "A", **more: Any) -> str:
@@ -191,6 +193,62 @@ def test_repeats_reserve_nothing(stream: Service) -> None:
 def service_quota(service: Service, document: dict[str, Any], daily_count: int) -> None:
     """Give cf-west another quota."""
     service.funder(document, "cf-west")["quota"]["daily_count"] = daily_count
+
+
+def told_rates(service: Service, funder_id: str, grade: str) -> list[tuple[int, float]]:
+    """Each version of the funder states with a pass rate of a funder and grade."""
+    states = [(r.offset, msgspec.json.decode(r.value or b"", type=FunderState)) for r in service.said("funder-states")]
+    return [
+        (version, state.pass_rates[grade])
+        for version, state in states
+        if state.funder_id == funder_id and grade in state.pass_rates
+    ]
+
+
+def test_pass_rates_are_published_and_used(stream: Service) -> None:
+    """Outcomes move the smoothed rate, it is told within 60 s of stream time, and the next decisions weigh by it.
+
+    No other outcome comes meanwhile: stream time passes by requests alone.
+    """
+    at, grade = stream.day(), "D"
+    statuses = ["disbursed"] * 3 + ["declined"] * 2 + ["cancelled", "timed_out", "failed"]
+    for number, status in enumerate(statuses):
+        when = at + number
+        customer_id, drawdown_id = new_borrower(stream, "cf-west", at=when, grade=grade), drawdown(stream)
+        stream.tell(request(drawdown_id, when, risk_grade=grade, customer_id=customer_id))
+        stream.decisions(drawdown_id)
+        stream.tell(outcome(drawdown_id, "cf-west", status, when, customer_id=customer_id), headers=TRACE)
+        stream.settle(customer_id)
+    pass_time(stream, at + 60 * SECOND)
+    expected = round((RATE * STRENGTH + 3) / (STRENGTH + 3 + 2 + 1), 6)
+    version = stream.until(
+        lambda: next((v for v, rate in told_rates(stream, "cf-west", grade) if rate == pytest.approx(expected)), None)
+    )
+    customer_id, drawdown_id = new_borrower(stream, "cf-west", "cf-north", at=at, grade=grade), drawdown(stream)
+    stream.states_version = version
+    stream.wait_guided()
+    stream.tell(request(drawdown_id, at + 61 * SECOND, risk_grade=grade, customer_id=customer_id))
+    (decision,) = stream.decisions(drawdown_id)
+    assert decision.funder_states_version >= version
+    assert propensities(decision) == pytest.approx(shares(stream.document, {"cf-west": expected}))
+
+
+def propensities(decision: Decision) -> dict[str, float]:
+    """Each candidate's chance of being first."""
+    return {each.funder_id: each.propensity for each in decision.candidates}
+
+
+def shares(document: dict[str, Any], rates: dict[str, float]) -> dict[str, float]:
+    """What cf-west and cf-north share by the contract, with these pass rates instead of the priors."""
+    funders = document["funders"]
+    weights = {f["id"]: f["weight"] * rates.get(f["id"], f["pass_rate_prior"]["rate"]) for f in funders}
+    epsilon = document["selection"]["exploration"]
+    mixed = {
+        funder_id: (1 - epsilon) * weight / sum(weights.values()) + epsilon / len(weights)
+        for funder_id, weight in weights.items()
+    }
+    left = mixed["cf-west"] + mixed["cf-north"]
+    return {funder_id: mixed[funder_id] / left for funder_id in ("cf-west", "cf-north")}
 
 
 def test_advice_to_apply(stream: Service) -> None:
