@@ -18,7 +18,7 @@ from streams.batches import Batch, Output, PartitionBatch, PartitionResult, Reco
 from streams.codec import AHEAD, BadInput, decode
 from streams.deadletters import dead_letter
 from streams.guide import Guide
-from streams.headers import SOURCE_HEADER, decode_source, header
+from streams.headers import SOURCE_HEADER, decode_source, header, trace_headers
 from streams.topics import topic_name
 
 #: Changed rates are published at most this often (ms of stream time); the contract asks for within 60 s.
@@ -66,6 +66,7 @@ class FunderBook:
                 known.signals[event.kind] = known.signals.get(event.kind, 0) + 1
             else:
                 count(known, event, decode_source(header(record.headers, SOURCE_HEADER) or b""))
+                known.trace = list(trace_headers(record.headers))
         now = clock if part.records else max(clock, self._stream_time(part.partition) if wall is None else wall)
         changes: dict[bytes, bytes | None] = {}
         for key, stored in part.state.items():
@@ -73,9 +74,9 @@ class FunderBook:
         for funder_id, known in touched.items():
             funder = configured.get(funder_id)
             if funder is not None and (state := self._refresh(funder, known, now)) is not None:
-                outputs.append(
-                    Output(topic_name(self._settings, "funder-states"), funder_id.encode(), encode(state), wall or now)
-                )
+                topic = topic_name(self._settings, "funder-states")
+                outputs.append(Output(topic, funder_id.encode(), encode(state), wall or now, tuple(known.trace)))
+                known.trace = []
             stored = encode_funder(known)
             if stored != part.state.get(funder_id.encode()):
                 changes[funder_id.encode()] = stored

@@ -30,7 +30,7 @@ class FunderRecord(msgspec.Struct, array_like=True):
 
     `sources` holds, for each borrower partition, the offset of the last outcome counted, since re-keyed outcomes
     may come twice. `published` are the rates last published, at `published_at` (ms); None before the first.
-    `signals` counts the direct evidence of capture by kind.
+    `signals` counts the direct evidence of capture by kind. `trace` are the trace headers of the last outcome since.
     """
 
     hours: dict[str, list[HourCount]] = msgspec.field(default_factory=dict)
@@ -38,6 +38,7 @@ class FunderRecord(msgspec.Struct, array_like=True):
     published: dict[str, float] | None = None
     published_at: int = 0
     signals: dict[str, int] = msgspec.field(default_factory=dict)
+    trace: list[tuple[str, bytes]] = msgspec.field(default_factory=list)
 
 
 def count(record: FunderRecord, outcome: FunderOutcome, source: tuple[int, int]) -> None:

@@ -225,6 +225,7 @@ def test_pass_rates_are_published_and_used(stream: Service) -> None:
         lambda: next((v for v, rate in told_rates(stream, "cf-west", grade) if rate == pytest.approx(expected)), None)
     )
     customer_id, drawdown_id = new_borrower(stream, "cf-west", "cf-north", at=at, grade=grade), drawdown(stream)
+    assert next(r.headers for r in stream.said("funder-states") if r.offset == version) == TRACE
     stream.states_version = version
     stream.wait_guided()
     stream.tell(request(drawdown_id, at + 61 * SECOND, risk_grade=grade, customer_id=customer_id))
