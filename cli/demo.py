@@ -7,34 +7,44 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import click
+import msgspec
 from aiokafka.errors import KafkaError
 from rich.live import Live
 
 from cli.main import settings_from_env
-from cli.summary import summarise
+from cli.summary import in_words, summarise
 from cli.view import plain_line, screen
 from config.load import load_file
 from config.revisions import first_revision
 from config.rotation import Revision
 from config.settings import Settings
-from market.drive import Drive
+from market.audit import audit
+from market.drive import Drive, now_ms
 from market.journal import Journal
 from market.market import Market
+from rotation.policy import Policy
 from streams.embedded import EmbeddedKafka, EmbeddedRedis, die_with_parent, free_port
 from streams.topics import create_topics
 
 _SESSION_SECONDS = 4
+_READY_SECONDS = 120
 _STOP_SECONDS = 15
 _PLAIN_EVERY_SECONDS = 5.0
+_REFRESH_SECONDS = 0.25
+_ENDING = "ending: waiting for the decisions on what was asked last"
+#: How far a worker may be behind on one topic of a borrower while it handles another, for the audit.
+_SLACK_MS = 5_000
 
 
 class WorkerDied(Exception):
@@ -44,7 +54,7 @@ class WorkerDied(Exception):
 @click.command()
 @click.option("--headless", is_flag=True, help="No live view: a line now and then, and the summary.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The market's chance.")
-@click.option("--seconds", type=click.IntRange(min=1), help="End after this time; without it at Ctrl-C.")
+@click.option("--seconds", type=click.IntRange(min=1), help="Play for this time; without it until Ctrl-C.")
 @click.option("--rate", type=click.FloatRange(1, 2000), default=20.0, show_default=True, help="Drawdowns a second.")
 @click.option("--kafka", help="Bootstrap servers of a Kafka to use instead of the embedded one.")
 @click.option("--redis", "redis_url", help="URL of a Redis to use instead of the embedded one.")
@@ -63,22 +73,32 @@ def demo(
     Ends with a summary that was checked from outside, against the contract: exit code 1 when anything is unaccounted
     for or broke a rule.
     """
+    began = now_ms()
+    live = not (headless or as_json) and sys.stdout.isatty()
     with ExitStack() as stack:
+        _say("starting Kafka and Redis")
         settings = _settings(stack, kafka, redis_url)
         try:
             asyncio.run(create_topics(settings))
             with _worker(settings) as died:
-                played = asyncio.run(
-                    _play(settings, died, seed, rate, seconds, live=not (headless or as_json) and sys.stdout.isatty())
-                )
+                _say("starting a worker")
+                _wait_until_ready(settings, died)
+                _say(f"the worker is ready after {(now_ms() - began) / 1000:.1f} s; now borrowers ask for money")
+                journal, revision, ended_at = asyncio.run(_play(settings, died, seed, rate, seconds, live=live))
+                _say("stopping the worker, and auditing all that was read")
         except WorkerDied as error:
             raise click.ClickException(f"the worker died: {error}") from None
         except (KafkaError, OSError) as error:
             raise click.ClickException(f"Kafka at {settings.kafka}: {error}") from None
-    summary = summarise(*played, seed)
-    click.echo(json.dumps(summary.as_dict()) if as_json else summary.text())
+    report = audit(journal.records, [revision], ended_at=ended_at, slack_ms=_SLACK_MS)
+    summary = summarise(journal, report, revision, seed=seed, began=began)
+    click.echo(json.dumps({**msgspec.to_builtins(summary), "good": summary.good}) if as_json else in_words(summary))
     if not summary.good:
         raise SystemExit(1)
+
+
+def _say(progress: str) -> None:
+    click.echo(progress, err=True)
 
 
 def _settings(stack: ExitStack, kafka: str | None, redis_url: str | None) -> Settings:
@@ -129,14 +149,30 @@ def _worker(settings: Settings) -> Iterator[Callable[[], None]]:
         process.wait()
 
 
+def _wait_until_ready(settings: Settings, died: Callable[[], None]) -> None:
+    """Wait for the worker, so that nobody's first drawdown waits for its start; raises `WorkerDied`."""
+    deadline, reasons = monotonic() + _READY_SECONDS, "it does not answer"
+    while monotonic() < deadline:
+        died()
+        try:
+            urllib.request.urlopen(f"http://{settings.web_host}:{settings.web_port}/readyz", timeout=5).close()
+            return
+        except urllib.error.HTTPError as error:
+            reasons = error.read().decode(errors="replace")
+        except OSError:
+            pass
+        sleep(0.05)
+    raise click.ClickException(f"the worker was not ready within {_READY_SECONDS} s: {reasons}")
+
+
 async def _play(
     settings: Settings, died: Callable[[], None], seed: int, rate: float, seconds: int | None, *, live: bool
 ) -> tuple[Journal, Revision, int]:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    document = load_file(settings.config)
-    revision = first_revision(document)
+    revision = first_revision(load_file(settings.config))
+    policy = Policy(revision, {}, -1)
     journal = Journal()
 
     def market(start: int) -> Market:
@@ -148,12 +184,18 @@ async def _play(
     with shown or ExitStack():
         while not playing.done():
             died()
-            if seconds is not None and monotonic() - begun >= seconds:
+            elapsed = monotonic() - begun
+            if seconds is not None and elapsed >= seconds:
                 stop.set()
             if shown is not None:
-                shown.update(screen(revision.config, journal), refresh=True)
+                status = _ENDING if stop.is_set() else f"{elapsed:.0f} s, seed {seed}. Ctrl-C ends and sums up"
+                size = shown.console.size
+                shown.update(
+                    screen(policy, journal, now=now_ms(), size=(size.width, size.height), status=status),
+                    refresh=True,
+                )
             elif monotonic() - said >= _PLAIN_EVERY_SECONDS:
                 said = monotonic()
-                click.echo(plain_line(journal, monotonic() - begun), err=True)
-            await asyncio.wait({playing}, timeout=0.25)
+                _say(plain_line(journal, elapsed))
+            await asyncio.wait({playing}, timeout=_REFRESH_SECONDS)
     return journal, revision, await playing

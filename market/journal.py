@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict, deque
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,9 +13,16 @@ from rotation.events import DrawdownOutcome
 from rotation.outputs import Decision
 
 RECENT = 40
-SECONDS_SHOWN = 60
 INPUTS = ("credit-grants", "drawdown-requests", "drawdown-outcomes", "repayments", "capture-signals")
 ANSWERED = ("disbursed", "declined", "cancelled")
+
+
+class Routed(NamedTuple):
+    """A drawdown that was routed to a funder; `relaxed` tells that rotation rules were given up for it."""
+
+    decision_id: str
+    funder_id: str
+    relaxed: bool
 
 
 @dataclass(slots=True)
@@ -58,10 +66,9 @@ class Journal:
         self.statuses: Counter[str] = Counter()
         self.relaxed: Counter[str] = Counter()
         self.funders: dict[str, Taken] = defaultdict(Taken)
-        self.borrowers: dict[str, deque[str]] = {}
+        self.borrowers: dict[str, deque[Routed]] = defaultdict(lambda: deque(maxlen=RECENT))
         self.not_loans: set[str] = set()
         self.latencies: list[int] = []
-        self.per_second: deque[tuple[int, int]] = deque(maxlen=SECONDS_SHOWN)
         self.first_decision_at: int | None = None
         self.last_output_at = 0
         self.inputs_read = 0
@@ -70,6 +77,7 @@ class Journal:
         self._held: set[str] = set()
         self._unanswered: dict[str, tuple[str, int]] = {}
         self._decided: set[str] = set()
+        self._per_second: Counter[int] = Counter()
 
     @property
     def waiting(self) -> int:
@@ -87,6 +95,11 @@ class Journal:
             self._asked[drawdown_id] = (amount, at)
             self._open.add(drawdown_id)
 
+    def per_second(self, now: int, seconds: int) -> list[int]:
+        """How many decisions were received in each of the last `seconds` full seconds before `now` (ms)."""
+        this = now // 1000
+        return [self._per_second[second] for second in range(this - seconds, this)]
+
     def add(self, record: Record) -> Decision | None:
         """Take in one record that was read; the decision in it when it is one that had not been seen before."""
         self.records.append(record)
@@ -95,10 +108,10 @@ class Journal:
             if record.topic == "drawdown-outcomes":
                 self._outcome(record)
             return None
-        self.last_output_at = record.received or 0
         if record.topic == "routing-decisions":
             return self._decision(record)
         if record.topic == "dead-letters":
+            self.last_output_at = record.received or 0
             self.dead_letters[record.header("dlq.reason") or "none"] += 1
         return None
 
@@ -118,7 +131,8 @@ class Journal:
     def _decision(self, record: Record) -> Decision | None:
         now = record.received or 0
         decision = msgspec.json.decode(record.value or b"", type=Decision)
-        self.last_output_at = now
+        if decision.reasons != ["expired"]:  # that one answers nothing but time
+            self.last_output_at = now
         if decision.decision_id in self._decided:
             return None
         self._decided.add(decision.decision_id)
@@ -132,7 +146,7 @@ class Journal:
             self._held.add(decision.drawdown_id)
         else:
             self._held.discard(decision.drawdown_id)
-        self._tick(now // 1000)
+        self._per_second[now // 1000] += 1
         if decision.funder_id is not None:
             self._routed(decision, decision.funder_id, shanghai_day(now))
         return decision
@@ -142,12 +156,4 @@ class Journal:
         self._unanswered[decision.decision_id] = (funder_id, amount)
         self.relaxed.update(decision.relaxed)
         self.funders[funder_id].take(amount, day)
-        recent = self.borrowers.pop(decision.customer_id, deque(maxlen=RECENT))
-        recent.append(funder_id)
-        self.borrowers[decision.customer_id] = recent  # the last in the dict came last
-
-    def _tick(self, second: int) -> None:
-        if self.per_second and self.per_second[-1][0] == second:
-            self.per_second[-1] = (second, self.per_second[-1][1] + 1)
-        else:
-            self.per_second.append((second, 1))
+        self.borrowers[decision.customer_id].append(Routed(decision.decision_id, funder_id, bool(decision.relaxed)))
