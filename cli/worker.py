@@ -6,8 +6,8 @@ import click
 
 from agents.worker import serving
 from cli.main import settings_from_env
-from config.load import load_document
-from config.problems import ConfigError, Problem
+from config.load import load_file
+from config.problems import ConfigError
 from config.revisions import first_revision
 from config.rotation import Revision
 from config.settings import Settings
@@ -33,8 +33,4 @@ def worker() -> None:
 
 
 def _first(settings: Settings) -> Revision:
-    try:
-        text = settings.config.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([Problem(str(settings.config), None, "", f"cannot be read: {error}")]) from None
-    return first_revision(load_document(text, str(settings.config)))
+    return first_revision(load_file(settings.config))
