@@ -1,0 +1,77 @@
+"""Results as they are kept: one JSON document, to which each run of a benchmark adds its section."""
+
+import os
+import platform
+import time
+from pathlib import Path
+
+import msgspec
+
+from bench.run import Measured
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """Where it was measured. `load` is the load average of the last minute before: above 1 others were at work."""
+
+    cpus: int
+    processor: str
+    python: str
+    load: float
+    measured_on: str
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """Engines side by side. `titles` names each in words; the first is ours."""
+
+    machine: Machine
+    titles: dict[str, str]
+    results: list[Measured]
+
+    @property
+    def ours(self) -> str:
+        """The name of our engine."""
+        return next(iter(self.titles))
+
+    def of(self, engine: str) -> list[Measured]:
+        """Its results, round by round."""
+        return [result for result in self.results if result.engine == engine]
+
+
+class Results(msgspec.Struct, omit_defaults=True):
+    """Everything measured so far, by benchmark."""
+
+    job: Compared | None = None
+
+
+def this_machine() -> Machine:
+    """The machine as it is now."""
+    return Machine(
+        cpus=os.cpu_count() or 1,
+        processor=_processor(),
+        python=platform.python_version(),
+        load=os.getloadavg()[0],
+        measured_on=time.strftime("%Y-%m-%d"),
+    )
+
+
+def read(path: Path) -> Results:
+    """What a file holds; nothing when there is none."""
+    return msgspec.json.decode(path.read_bytes(), type=Results) if path.exists() else Results()
+
+
+def encode(results: Results) -> str:
+    """As text, indented."""
+    return msgspec.json.format(msgspec.json.encode(results), indent=1).decode() + "\n"
+
+
+def write(path: Path, results: Results) -> None:
+    """Keep them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(encode(results))
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
