@@ -1,14 +1,14 @@
 """`loanrouter config`: check a rotation configuration, show the active one."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 import yaml
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import UnknownTopicOrPartitionError
 
+from cli.kafka import ask
 from cli.main import settings_from_env
 from config.document import read_json
 from config.load import load_file
@@ -28,7 +28,10 @@ def config() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object with the list of problems and the hash.")
 def check(file: Path, as_json: bool) -> None:
-    """Check FILE. Prints file:line: key: reason for each problem, and ends with 2 when there is one."""
+    """Check the configuration in FILE.
+
+    Prints file:line: key: reason for each problem, and ends with 2 when there is one.
+    """
     try:
         revision = first_revision(load_file(file))
     except ConfigError as error:
@@ -53,11 +56,9 @@ def show(as_json: bool) -> None:
     """
     settings = settings_from_env()
     try:
-        active = asyncio.run(_from_log(settings)) or _from_file(settings)
+        active = ask(settings, _from_log(settings)) or _from_file(settings)
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
-    except (KafkaError, OSError) as error:
-        raise click.ClickException(f"Kafka at {settings.kafka}: {error}") from None
     about = active.about()
     document = read_json(active.revision.canonical)
     if as_json:

@@ -1,19 +1,16 @@
 """`loanrouter dead-letters`: input that could not be used."""
 
-import asyncio
 import json
-import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Coroutine
 from datetime import UTC, datetime
 from heapq import heappop, heappush
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import click
-from aiokafka.errors import KafkaError
 
+from cli.kafka import ask
 from cli.main import settings_from_env
 from config.settings import Settings
 from rotation.clock import rfc3339
@@ -21,8 +18,6 @@ from rotation.events import millis
 from streams.codec import INPUTS, Reason
 from streams.deadletters import DeadLetter
 from streams.redrive import Plan, Redrive, Selection, read_dead_letters
-
-T = TypeVar("T")
 
 _MILLIS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -59,7 +54,6 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @click.group()
 def dead_letters() -> None:
     """List and re-drive input that could not be used."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a failure is told once, by the command
 
 
 @dead_letters.command("list")
@@ -72,14 +66,14 @@ def dead_letters() -> None:
 def list_(
     reasons: tuple[str, ...], topics: tuple[str, ...], since: int, limit: int, content: bool, as_json: bool
 ) -> None:
-    """Show the newest dead letters, and how many there are of each reason.
+    """Show the newest dead letters, and the number of each reason.
 
     Where a record came from, when it was refused and why; never whose it was.
     """
     if content and not as_json:
         raise click.UsageError("--content needs --json")
     settings = settings_from_env()
-    counts, letters = _kafka(settings, _read(settings, _selection(reasons, topics, since), limit))
+    counts, letters = ask(settings, _read(settings, _selection(reasons, topics, since), limit))
     if as_json:
         shown = [_described(letter) | (_content(letter) if content else {}) for letter in letters]
         click.echo(json.dumps({"reasons": counts, "dead_letters": shown}, ensure_ascii=False))
@@ -111,14 +105,16 @@ def replay(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Send dead letters back to the topics that they came from, in order, with their own key, headers and value.
+    """Send dead letters back to the topics that they came from.
+
+    In order, with their own key, headers and value.
 
     A run begins where the last one with the same filters ended. With the wall clock records are stamped anew, with
     the stream clock they keep their timestamps.
     """
     settings = settings_from_env()
     redrive = Redrive(settings, _selection(reasons, topics, since), max_redrives=max_redrives, again=again)
-    plan = _kafka(settings, redrive.plan(limit))
+    plan = ask(settings, redrive.plan(limit))
     if not as_json:
         _echo_plan(plan)
     done = 0
@@ -126,7 +122,7 @@ def replay(
         total = plan.reasons.total()
         if total and not yes:
             click.confirm(f"Re-drive {total} records?", abort=True, err=True)
-        done = _kafka(settings, redrive.run(plan))
+        done = ask(settings, redrive.run(plan))
     if as_json:
         click.echo(json.dumps({"reasons": plan.reasons, "left_alone": plan.left, "redriven": done}))
     elif not dry_run:
@@ -135,13 +131,6 @@ def replay(
 
 def _selection(reasons: tuple[str, ...], topics: tuple[str, ...], since: int) -> Selection:
     return Selection(frozenset(reasons), frozenset(topics), since)
-
-
-def _kafka(settings: Settings, work: Coroutine[Any, Any, T]) -> T:
-    try:
-        return asyncio.run(work)
-    except (KafkaError, OSError) as error:
-        raise click.ClickException(f"Kafka at {settings.kafka}: {error}") from None
 
 
 async def _read(settings: Settings, selection: Selection, limit: int) -> tuple[Counter[str], list[DeadLetter]]:

@@ -19,10 +19,9 @@ from time import monotonic, sleep
 
 import click
 import msgspec
-from aiokafka.errors import KafkaError
 from rich.live import Live
 
-from cli.main import settings_from_env
+from cli.kafka import ask
 from cli.summary import in_words, summarise
 from cli.view import plain_line, screen
 from config.load import load_file
@@ -35,7 +34,7 @@ from market.journal import Journal
 from market.market import Market
 from rotation.policy import Policy
 from streams.embedded import EmbeddedKafka, EmbeddedRedis, die_with_parent, free_port
-from streams.topics import create_topics
+from streams.topics import TopicsError, create_topics
 
 _SESSION_SECONDS = 4
 _READY_SECONDS = 120
@@ -56,8 +55,8 @@ class WorkerDied(Exception):
 @click.option("--seed", type=int, default=1, show_default=True, help="The market's chance.")
 @click.option("--seconds", type=click.IntRange(min=1), help="Play for this time; without it until Ctrl-C.")
 @click.option("--rate", type=click.FloatRange(1, 2000), default=20.0, show_default=True, help="Drawdowns a second.")
-@click.option("--kafka", help="Bootstrap servers of a Kafka to use instead of the embedded one.")
-@click.option("--redis", "redis_url", help="URL of a Redis to use instead of the embedded one.")
+@click.option("--kafka", help="A Kafka (host:port) to use, where the demo's topics stay.")
+@click.option("--redis", "redis_url", help="URL of a Redis to use.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON; implies --headless.")
 def demo(
     headless: bool,
@@ -79,17 +78,17 @@ def demo(
         _say("starting Kafka and Redis")
         settings = _settings(stack, kafka, redis_url)
         try:
-            asyncio.run(create_topics(settings))
+            ask(settings, create_topics(settings))
             with _worker(settings) as died:
                 _say("starting a worker")
                 _wait_until_ready(settings, died)
                 _say(f"the worker is ready after {(now_ms() - began) / 1000:.1f} s; now borrowers ask for money")
-                journal, revision, ended_at = asyncio.run(_play(settings, died, seed, rate, seconds, live=live))
+                journal, revision, ended_at = ask(settings, _play(settings, died, seed, rate, seconds, live=live))
                 _say("stopping the worker, and auditing all that was read")
         except WorkerDied as error:
             raise click.ClickException(f"the worker died: {error}") from None
-        except (KafkaError, OSError) as error:
-            raise click.ClickException(f"Kafka at {settings.kafka}: {error}") from None
+        except TopicsError as error:
+            raise click.ClickException(str(error)) from None
     report = audit(journal.records, [revision], ended_at=ended_at, slack_ms=_SLACK_MS)
     summary = summarise(journal, report, revision, seed=seed, began=began)
     click.echo(json.dumps({**msgspec.to_builtins(summary), "good": summary.good}) if as_json else in_words(summary))
@@ -102,13 +101,14 @@ def _say(progress: str) -> None:
 
 
 def _settings(stack: ExitStack, kafka: str | None, redis_url: str | None) -> Settings:
-    given = settings_from_env()
+    chosen = {"LOANROUTER_KAFKA": kafka or "", "LOANROUTER_REDIS": redis_url or ""}
+    given = Settings.from_env(os.environ | {name: value for name, value in chosen.items() if value})
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loanrouter-demo-")))
     settings = replace(
         given,
-        kafka=kafka or stack.enter_context(EmbeddedKafka()).bootstrap,
+        kafka=given.kafka if kafka else stack.enter_context(EmbeddedKafka()).bootstrap,
         kafka_idempotence=kafka is not None and given.kafka_idempotence,
-        redis=redis_url or stack.enter_context(EmbeddedRedis()).url,
+        redis=given.redis if redis_url else stack.enter_context(EmbeddedRedis()).url,
         config=Path(str(files("market").joinpath("rotation.yaml"))),
         topic_prefix=given.topic_prefix if kafka is None else f"{given.topic_prefix}demo-{uuid.uuid4().hex[:8]}.",
         web_port=free_port(),

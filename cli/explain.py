@@ -1,13 +1,12 @@
 """`loanrouter explain`: one drawdown's decisions for a person, funder by funder."""
 
-import asyncio
 import json
 from pathlib import Path
 
 import click
 import msgspec
-from aiokafka.errors import KafkaError
 
+from cli.kafka import ask
 from cli.main import settings_from_env
 from config.settings import Settings
 from rotation.outputs import Decision
@@ -29,11 +28,9 @@ def explain(drawdown_id: str, log_path: Path | None, as_json: bool) -> None:
     """
     settings = settings_from_env()
     try:
-        decisions = asyncio.run(_decisions(settings, drawdown_id, log_path))
+        decisions = ask(settings, _decisions(settings, drawdown_id, log_path))
     except LogError as error:
-        raise click.ClickException(f"{log_path}: {error}") from None
-    except (KafkaError, OSError) as error:
-        raise click.ClickException(f"Kafka at {settings.kafka}: {error}") from None
+        raise click.UsageError(f"{log_path} cannot be read as a log: {error}") from None
     if not decisions:
         raise click.ClickException(f"no decision about drawdown {drawdown_id}")
     if as_json:

@@ -1,17 +1,16 @@
 """`loanrouter replay`: decide a recorded log again, byte for byte."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import BinaryIO
 
 import click
-from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.progress import Progress
 
 from agents.replay import Log
 from agents.replay import replay as replay_log
+from cli.kafka import ask
 from cli.main import settings_from_env
 from config.load import load_file
 from config.problems import ConfigError
@@ -44,7 +43,7 @@ def replay(log: BinaryIO | None, config_path: Path | None, save: BinaryIO | None
     """
     settings = settings_from_env()
     try:
-        records = list(read_log(log, settings.topic_prefix)) if log else asyncio.run(_recorded(settings))
+        records = list(read_log(log, settings.topic_prefix)) if log else ask(settings, _recorded(settings))
         if save is not None:
             save.writelines(map(log_line, records))
         recorded = Log(records, _configuration(config_path))
@@ -52,8 +51,6 @@ def replay(log: BinaryIO | None, config_path: Path | None, save: BinaryIO | None
         raise click.UsageError(str(error)) from None
     except (LogError, ValueError) as error:
         raise click.UsageError(f"the log cannot be replayed: {error}") from None
-    except (KafkaError, OSError) as error:
-        raise click.ClickException(f"Kafka at {settings.kafka}: {error}") from None
     replayed = _decide(settings, recorded, quiet=check or as_json)
     if not check:
         if as_json:

@@ -1,12 +1,10 @@
 """`loanrouter topics`: the Kafka topics."""
 
-import asyncio
 import json
-import logging
 
 import click
-from aiokafka.errors import KafkaError
 
+from cli.kafka import ask
 from cli.main import settings_from_env
 from streams.topics import TopicsError, create_topics
 
@@ -19,18 +17,17 @@ def topics() -> None:
 @topics.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list instead of lines.")
 def create(as_json: bool) -> None:
-    """Create every topic that is missing and set what existing ones need. May be repeated.
+    """Create the topics that are missing, and set what is needed.
+
+    On topics that exist too; may be repeated.
 
     LOANROUTER_PARTITIONS, LOANROUTER_REPLICATION and LOANROUTER_CLOCK say how they are created.
     """
     settings = settings_from_env()
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a failure is told once, below
     try:
-        results = asyncio.run(create_topics(settings))
+        results = ask(settings, create_topics(settings))
     except TopicsError as error:
         raise click.ClickException(str(error)) from None
-    except (KafkaError, OSError) as error:
-        raise click.ClickException(f"Kafka at {settings.kafka}: {error}") from None
     if as_json:
         click.echo(json.dumps([result._asdict() for result in results]))
         return

@@ -131,11 +131,14 @@ class Redrive:
             group_id=self._selection.group(self._settings),
             enable_auto_commit=False,
         )
-        async with consumer:
+        try:
+            await consumer.start()
             await consumer.topics()
             consumer.assign([TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()])
             consumer.pause(*consumer.assignment())
             yield consumer
+        finally:
+            await consumer.stop()
 
     async def _confirm(
         self, sent: Iterable[asyncio.Future[RecordMetadata]], progress: AIOKafkaConsumer, done: Mapping[int, int]
