@@ -90,12 +90,13 @@ def test_the_last_entries_are_kept_however_old_they_are() -> None:
     world.handle(grant("cf-north"))
     world.handle(grant("cf-west", expires=T0 + 9000 * DAY))
     for number in range(70):
-        lend(world, f"dd-{number}", T0 + number * DAY)
+        lend(world, f"dd-{number}", T0 + number * DAY, "cf-north" if number < 20 else "cf-west")
     lend(world, "last", T0 + 70 * DAY)
     back = T0 + 3600 * DAY
     world.handle(grant("cf-north", back))
     world.configure(OPEN | {"rotation.never_last": {"n": 1}}, back)
-    assert world.route(request("dd-now", back)).excluded["cf-west"] == ["never_last"]
+    decision = world.route(request("dd-now", back))
+    assert (decision.funder_id, decision.excluded["cf-west"]) == ("cf-north", ["never_last"])
 
 
 def test_who_has_seen_a_borrower_is_never_forgotten() -> None:
