@@ -83,7 +83,7 @@ class Log:
         if key not in self._policies:
             by_id = {each.id: each for _, each in self._revisions}
             states = {state.funder_id: state for offset, _, state in self._states if offset <= states_version}
-            self._policies[key] = Policy(by_id.get(revision, self._revisions[-1][1]), states, states_version)
+            self._policies[key] = Policy(by_id.get(revision, self._revisions[-1][1]), states, states_version, by_id)
         return self._policies[key]
 
     def policy_at(self, timestamp: int) -> Policy:

@@ -11,8 +11,9 @@ import msgspec
 
 from rotation.choice import draw
 from rotation.clock import shanghai_day
-from rotation.policy import NOBODY, Funders, Policy
+from rotation.policy import Policy
 from rotation.reservations import Reserve, Reserved, reservation_id
+from rotation.roster import NOBODY, Funders, union
 from rotation.rules import HARD_RULES, RESERVATION_CODES, ROTATION_RULES, Ask
 
 T = TypeVar("T")
@@ -21,11 +22,14 @@ Steps = Generator[Reserve, Reserved, T]
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Who takes the drawdown (`funder_id`, None for nobody), and all that explains it."""
+    """Who takes the drawdown (`funder_id`, None for nobody), and all that explains it.
+
+    `dropped` are the funders that each code drops, in the order in which a decision lists codes.
+    """
 
     funder_id: str | None
     candidates: list[tuple[str, float]]
-    excluded: dict[str, list[str]]
+    dropped: dict[str, Funders]
     relaxed: list[str]
 
 
@@ -34,21 +38,21 @@ def decide(policy: Policy, ask: Ask) -> Steps[Verdict]:
     dropped = _judge(policy, ask)
     relaxed: list[str] = []
     while True:
-        left = policy.everyone & ~_all(dropped)
+        left = policy.roster.everyone & ~union(dropped.values())
         if left:
             stakes = policy.stakes(ask.risk_grade, left)
             ranked = draw(stakes, policy.config.selection.seed, ask.drawdown_id, ask.attempt)
             answer = yield _reserve(policy, ask, ranked)
             # Who had no room on this level has none on the next: it stays out, whatever is relaxed.
             for funder_id, code in answer.passed_over:
-                dropped[code] |= policy.bits[funder_id]
+                dropped[code] |= policy.roster.bits[funder_id]
             if answer.funder_id is not None:
                 if answer.passed_over:
                     passed_over = {funder_id for funder_id, _ in answer.passed_over}
                     ranked = [each for each in ranked if each[0] not in passed_over]
-                return Verdict(answer.funder_id, ranked, _excluded(policy, dropped), relaxed)
+                return Verdict(answer.funder_id, ranked, dropped, relaxed)
         if len(relaxed) == len(policy.relax_order):
-            return Verdict(None, [], _excluded(policy, dropped), relaxed)
+            return Verdict(None, [], dropped, relaxed)
         rule = policy.relax_order[len(relaxed)]
         relaxed.append(rule)
         dropped[rule] = NOBODY
@@ -59,7 +63,7 @@ def reject(policy: Policy, ask: Ask) -> Verdict:
     dropped = _judge(policy, ask)
     for rule in policy.relax_order:
         dropped[rule] = NOBODY
-    return Verdict(None, [], _excluded(policy, dropped), list(policy.relax_order))
+    return Verdict(None, [], dropped, list(policy.relax_order))
 
 
 def _judge(policy: Policy, ask: Ask) -> dict[str, Funders]:
@@ -81,19 +85,3 @@ def _reserve(policy: Policy, ask: Ask, ranked: list[tuple[str, float]]) -> Reser
         day=shanghai_day(ask.now),
         due=ask.now + policy.config.reservation.ttl_seconds * 1000,
     )
-
-
-def _excluded(policy: Policy, dropped: dict[str, Funders]) -> dict[str, list[str]]:
-    excluded: dict[str, list[str]] = {funder_id: [] for funder_id in policy.members(_all(dropped))}
-    for code, funders in dropped.items():
-        if funders:
-            for funder_id in policy.members(funders):
-                excluded[funder_id].append(code)
-    return excluded
-
-
-def _all(dropped: dict[str, Funders]) -> Funders:
-    together = NOBODY
-    for funders in dropped.values():
-        together |= funders
-    return together

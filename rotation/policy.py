@@ -16,11 +16,9 @@ from rotation.clock import next_minute_of_day, shanghai_minute
 from rotation.events import millis
 from rotation.outputs import FunderState
 from rotation.reservations import FunderLimits
+from rotation.roster import Funders, Roster
 
 K = TypeVar("K")
-#: A set of funders: bit n is the n-th funder of the configuration.
-Funders = int
-NOBODY: Funders = 0
 #: How many distinct values (ages, amounts, ...) are remembered; publishers choose some of them.
 _MOST_VALUES = 10_000
 
@@ -61,19 +59,28 @@ class Refusing(dict[K, Funders]):
 
 
 class Policy:
-    """Everything that a decision takes from configuration and funder states; `limits` is for the reservation book."""
+    """Everything that a decision takes from configuration and funder states; `limits` is for the reservation book.
 
-    def __init__(self, revision: Revision, states: Mapping[str, FunderState], states_version: int) -> None:
+    `known` are the revisions under which earlier decisions were made, by their ids.
+    """
+
+    def __init__(
+        self,
+        revision: Revision,
+        states: Mapping[str, FunderState],
+        states_version: int,
+        known: Mapping[int, Revision] | None = None,
+    ) -> None:
         config = revision.config
         self.revision = revision
         self.config = config
         self.states_version = states_version
+        self.known = {**(known or {}), revision.id: revision}
         self.relax_order: tuple[str, ...] = tuple(config.rotation.relax_order)
         self.funders = funders = tuple(_compile(funder, states.get(funder.id)) for funder in config.funders)
-        self.funder_ids = tuple(funder.funder_id for funder in funders)
-        self.bits: dict[str, Funders] = {funder.funder_id: 1 << n for n, funder in enumerate(funders)}
-        self.everyone: Funders = (1 << len(funders)) - 1
-        self.paused: Funders = sum(self.bits[funder.funder_id] for funder in funders if funder.paused)
+        self.roster = Roster([funder.funder_id for funder in funders])
+        self.funder_ids = self.roster.funder_ids
+        self.paused = self.roster.set_of([funder.funder_id for funder in funders if funder.paused])
         self.unlicensed = Refusing[str](funders, lambda f, region: f.regions is not None and region not in f.regions)
         self.against_grade = Refusing[str](funders, lambda f, grade: grade not in f.grades)
         self.against_age = Refusing[int](funders, lambda f, age: not f.age[0] <= age <= f.age[1])
@@ -84,24 +91,14 @@ class Policy:
         self._states = states
         self._weights: dict[str, dict[str, float]] = {}
         self._stakes: dict[tuple[str, Funders], tuple[Stake, ...]] = {}
-        self._members: dict[Funders, tuple[str, ...]] = {}
+        self._rosters = {revision.id: self.roster}
         self._wakes = sorted({0, *(funder.opens for funder in funders)})
 
-    def members(self, funders: Funders) -> tuple[str, ...]:
-        """The ids of a set of funders, in the order of the configuration."""
-        known = self._members.get(funders)
-        if known is None:
-            known = tuple(funder_id for funder_id, bit in self.bits.items() if funders & bit)
-            if len(self._members) < _MOST_VALUES:
-                self._members[funders] = known
-        return known
-
-    def set_of(self, funder_ids: Iterable[str]) -> Funders:
-        """The set of those of `funder_ids` that are configured."""
-        found = 0
-        for funder_id in funder_ids:
-            found |= self.bits.get(funder_id, 0)
-        return found
+    def roster_of(self, revision: Revision) -> Roster:
+        """The funders of a revision."""
+        if revision.id not in self._rosters:
+            self._rosters[revision.id] = Roster([funder.id for funder in revision.config.funders])
+        return self._rosters[revision.id]
 
     def weights(self, risk_grade: str) -> dict[str, float]:
         """Each configured funder's weight for a grade, exploration mixed in; they sum to 1.
@@ -117,7 +114,7 @@ class Policy:
         """The parts of these funders in a draw, for a borrower of that grade."""
         known = self._stakes.get((risk_grade, among))
         if known is None:
-            known = stakes(self.members(among), self.weights(risk_grade))
+            known = stakes(self.roster.members(among), self.weights(risk_grade))
             if len(self._stakes) < _MOST_VALUES:
                 self._stakes[risk_grade, among] = known
         return known

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import msgspec
 
 from rotation.clock import DAY
-from rotation.policy import NOBODY, Funders, Policy
+from rotation.policy import Policy
+from rotation.roster import NOBODY, Funders
 from rotation.state import Grant, LedgerEntry
 
 
@@ -48,14 +49,14 @@ class Rule(NamedTuple):
 
 
 def _no_live_grant(policy: Policy, ask: Ask) -> Funders:
-    return policy.everyone & ~policy.set_of(ask.grants)
+    return policy.roster.everyone & ~policy.roster.set_of(ask.grants)
 
 
 def _limit_too_small(policy: Policy, ask: Ask) -> Funders:
     dropped = NOBODY
     for funder_id, grant in ask.grants.items():
         if grant.credit_limit - ask.owed.get(funder_id, 0) < ask.amount:
-            dropped |= policy.bits.get(funder_id, 0)
+            dropped |= policy.roster.bits.get(funder_id, NOBODY)
     return dropped
 
 
@@ -64,7 +65,7 @@ def _apr_above_cap(policy: Policy, ask: Ask) -> Funders:
     dropped = NOBODY
     for funder_id, grant in ask.grants.items():
         if grant.apr_bp > cap:
-            dropped |= policy.bits.get(funder_id, 0)
+            dropped |= policy.roster.bits.get(funder_id, NOBODY)
     return dropped
 
 
@@ -111,12 +112,12 @@ HARD_RULES: tuple[Rule, ...] = (
     Rule(
         "excluded_by_request",
         "the request itself excludes the funder",
-        lambda policy, ask: policy.set_of(ask.excluded_by_request),
+        lambda policy, ask: policy.roster.set_of(ask.excluded_by_request),
     ),
     Rule(
         "already_tried",
         "an earlier attempt of this drawdown went to this funder",
-        lambda policy, ask: policy.set_of(ask.tried),
+        lambda policy, ask: policy.roster.set_of(ask.tried),
     ),
 )
 
@@ -131,7 +132,7 @@ def _never_last(policy: Policy, ask: Ask) -> Funders:
     rule = policy.config.rotation.never_last
     if rule is None:
         return NOBODY
-    return policy.set_of([entry.funder_id for entry in ask.ledger[-rule.n :]])
+    return policy.roster.set_of([entry.funder_id for entry in ask.ledger[-rule.n :]])
 
 
 def _max_share(policy: Policy, ask: Ask) -> Funders:
@@ -140,9 +141,9 @@ def _max_share(policy: Policy, ask: Ask) -> Funders:
         return NOBODY
     most = rule.most
     if most < 1:
-        return policy.everyone
+        return policy.roster.everyone
     recent = [entry.funder_id for entry in ask.ledger[1 - rule.of_last :]]
-    return policy.set_of([funder_id for funder_id in recent if recent.count(funder_id) >= most])
+    return policy.roster.set_of([funder_id for funder_id in recent if recent.count(funder_id) >= most])
 
 
 def _cooldown(policy: Policy, ask: Ask) -> Funders:
@@ -150,7 +151,7 @@ def _cooldown(policy: Policy, ask: Ask) -> Funders:
     if rule is None:
         return NOBODY
     since = ask.now - rule.days * DAY
-    return policy.set_of([entry.funder_id for entry in ask.ledger if entry.decided_at > since])
+    return policy.roster.set_of([entry.funder_id for entry in ask.ledger if entry.decided_at > since])
 
 
 def _exposure_budget(policy: Policy, ask: Ask) -> Funders:
@@ -159,7 +160,7 @@ def _exposure_budget(policy: Policy, ask: Ask) -> Funders:
         return NOBODY
     since = ask.now - rule.within_days * DAY
     exposed = [funder_id for funder_id, at in ask.seen.items() if at > since]
-    return policy.everyone & ~policy.set_of(exposed) if len(exposed) >= rule.funders else NOBODY
+    return policy.roster.everyone & ~policy.roster.set_of(exposed) if len(exposed) >= rule.funders else NOBODY
 
 
 #: Given up in the configured order when nobody is left. Each drops nobody when it is not configured.

@@ -53,7 +53,7 @@ class LedgerEntry(msgspec.Struct, array_like=True):
 
 
 class Drawdown(msgspec.Struct, array_like=True):
-    """A drawdown request, where its routing stands, and the bytes of its latest decision.
+    """A drawdown request, where its routing stands, and its latest decision (`rotation.memory`).
 
     `wake_at` is when a held one falls due by itself: its expiry, an opening time or a new Shanghai day; `trace`
     the request's trace headers, for what time alone will say of it.
@@ -98,7 +98,7 @@ class Borrower(msgspec.Struct, array_like=True):
         return first
 
 
-_VERSION = 1
+_VERSION = 2
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Borrower)
 _HEADER = 9

@@ -10,13 +10,15 @@ from hashlib import blake2b
 import msgspec
 
 from rotation.advice import advise
-from rotation.clock import rfc3339, shanghai_day
+from rotation.clock import shanghai_day
 from rotation.decide import Steps, Verdict, decide, reject
 from rotation.events import BorrowerEvent, CreditGrant, DrawdownOutcome, DrawdownRequest, Repayment, millis
 from rotation.ledger import ask_of, entry_of, expire_reservations, forget
-from rotation.outputs import Candidate, CreditApplication, Decision, DecisionStatus, FunderOutcome, encode
+from rotation.memory import make, recall, remember, say
+from rotation.outputs import CreditApplication, DecisionStatus, FunderOutcome
 from rotation.policy import Policy
 from rotation.reservations import Commit, Operation, Release, Repay, reservation_id
+from rotation.roster import union
 from rotation.state import Borrower, Drawdown, Grant, LedgerEntry
 
 #: Outcomes after which the next funder may be asked.
@@ -134,7 +136,8 @@ class Turn:
         if known is not None:
             if known.fingerprint != fingerprint:
                 return Refusal("conflicting_duplicate", "drawdown_id: known with other content; the first stands")
-            self.decisions.append(Said(known.decision, now, status=None))
+            value = say(recall(known.decision), self.customer_id, known, self.policy)
+            self.decisions.append(Said(value, now, status=None))
             return None
         borrower = self.borrower
         holding = self.policy.config.holding.seconds * 1000
@@ -196,29 +199,13 @@ class Turn:
     def _decide(
         self, drawdown: Drawdown, status: DecisionStatus, now: int, reasons: list[str], verdict: Verdict
     ) -> None:
-        decision_id = f"{drawdown.drawdown_id}:{drawdown.attempt}"
-        decision = Decision(
-            decision_id=f"{decision_id}:held" if status == "held" else decision_id,
-            drawdown_id=drawdown.drawdown_id,
-            customer_id=self.customer_id,
-            attempt=drawdown.attempt,
-            status=status,
-            funder_id=verdict.funder_id,
-            decided_at=rfc3339(now),
-            expires_at=rfc3339(drawdown.expires_at),
-            reasons=reasons,
-            relaxed=verdict.relaxed,
-            candidates=[Candidate(funder_id, propensity) for funder_id, propensity in verdict.candidates],
-            excluded=verdict.excluded,
-            config_revision=self.policy.revision.id,
-            config_sha256=self.policy.revision.sha256,
-            funder_states_version=self.policy.states_version,
-        )
+        made = make(self.policy, verdict, reasons)
         drawdown.status = status
         drawdown.decided_at = now
-        drawdown.decision = encode(decision)
+        drawdown.decision = remember(made)
         trace = drawdown.trace if self._by_time else []
-        self.decisions.append(Said(drawdown.decision, now, status, verdict.relaxed, self._by_time, trace))
+        value = say(made, self.customer_id, drawdown, self.policy)
+        self.decisions.append(Said(value, now, status, verdict.relaxed, self._by_time, trace))
 
     def _fold(self, event: CreditGrant | DrawdownOutcome | Repayment, now: int) -> Refusal | bool:
         """Whether the event told anything new, or why it cannot be used."""
@@ -315,9 +302,9 @@ class Turn:
 
 def _shared_code(policy: Policy, verdict: Verdict) -> str:
     """The code on which all exclusions agree, if there is one."""
-    codes = {code for codes in verdict.excluded.values() for code in codes}
-    everybody = len(verdict.excluded) == len(policy.funders)
-    return codes.pop() if everybody and len(codes) == 1 else "no_candidate"
+    codes = [code for code, funders in verdict.dropped.items() if funders]
+    everybody = union(verdict.dropped.values()) == policy.roster.everyone
+    return codes[0] if everybody and len(codes) == 1 else "no_candidate"
 
 
 def _fingerprint(event: DrawdownRequest) -> bytes:

@@ -38,6 +38,7 @@ class Guide:
         self._config = TopicPartition(topic_name(settings, "rotation-config"), 0)
         self._states = TopicPartition(topic_name(settings, "funder-states"), 0)
         self._revision: Revision | None = None
+        self._revisions: dict[int, Revision] = {}
         self._known: dict[str, FunderState] = {}
         self._version = -1
         self._policy: Policy | None = None
@@ -111,7 +112,7 @@ class Guide:
             self._take_state(record.offset, record.value)
         if self._revision is None or before == (self._revision, self._version):
             return False
-        self._policy = Policy(self._revision, self._known, self._version)
+        self._policy = Policy(self._revision, self._known, self._version, self._revisions)
         return True
 
     def _take_revision(self, offset: int, value: bytes | None) -> None:
@@ -121,6 +122,7 @@ class Guide:
             CONFIG_REFUSED.inc()
             log.error("refused record %d of rotation-config, the active revision stays: %s", offset, error)
         else:
+            self._revisions[self._revision.id] = self._revision
             CONFIG_REVISION.set(self._revision.id)
 
     def _take_state(self, offset: int, value: bytes | None) -> None:
