@@ -16,6 +16,8 @@ from config.problems import ConfigError
 from config.revisions import TOPIC, RevisionRecord, apply_record, first_revision, read_record
 from config.rotation import Revision
 from config.settings import Settings
+from rotation.clock import rfc3339
+from rotation.events import millis
 from streams.reading import read_topics
 
 
@@ -83,7 +85,7 @@ class _Active(NamedTuple):
             "source": self.source,
             "author": self.record and self.record.author,
             "reason": self.record and self.record.reason,
-            "occurred_at": self.record and self.record.occurred_at.isoformat(),
+            "occurred_at": self.record and rfc3339(millis(self.record.occurred_at)),
             "refused_records": self.refused,
         }
 
