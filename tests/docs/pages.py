@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +27,15 @@ def rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for table in tables for line in table.splitlines()]
 
 
-def blocks(text: str, language: str) -> list[str]:
-    """The code blocks in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+class Block(NamedTuple):
+    """A code block: its language, what else stands on its first line, and its text."""
+
+    language: str
+    about: str
+    text: str
+
+
+def blocks(text: str, language: str) -> list[Block]:
+    """The code blocks in a language, in order."""
+    found = re.findall(r"^```(\w+) ?(.*)\n((?:.*\n)*?)```$", text, re.MULTILINE)
+    return [Block(*block) for block in found if block[0] == language]
