@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -65,8 +65,9 @@ class _Worker(NamedTuple):
 class Workers:
     """Worker processes by name; those that still run at the end of its context are killed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, command: Sequence[str] = (COMMAND, "worker")) -> None:
         self._settings = settings
+        self._command = command
         self._running: dict[str, _Worker] = {}
 
     def __enter__(self) -> Self:
@@ -85,7 +86,7 @@ class Workers:
         settings.data.mkdir(parents=True, exist_ok=True)
         with (settings.data / "log").open("ab") as log:
             process = subprocess.Popen(
-                [COMMAND, "worker"],
+                self._command,
                 env=os.environ | settings.environment(),
                 stdout=log,
                 stderr=subprocess.STDOUT,
