@@ -98,7 +98,7 @@ class Borrower(msgspec.Struct, array_like=True):
         return first
 
 
-_VERSION = 2
+_VERSION = 1
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Borrower)
 _HEADER = 9

@@ -14,7 +14,7 @@ from rotation.clock import shanghai_day
 from rotation.decide import Steps, Verdict, decide, reject
 from rotation.events import BorrowerEvent, CreditGrant, DrawdownOutcome, DrawdownRequest, Repayment, millis
 from rotation.ledger import ask_of, entry_of, expire_reservations, forget
-from rotation.memory import make, recall, remember, say
+from rotation.memory import make, remember, say, say_again
 from rotation.outputs import CreditApplication, DecisionStatus, FunderOutcome
 from rotation.policy import Policy
 from rotation.reservations import Commit, Operation, Release, Repay, reservation_id
@@ -136,8 +136,7 @@ class Turn:
         if known is not None:
             if known.fingerprint != fingerprint:
                 return Refusal("conflicting_duplicate", "drawdown_id: known with other content; the first stands")
-            value = say(recall(known.decision), self.customer_id, known, self.policy)
-            self.decisions.append(Said(value, now, status=None))
+            self.decisions.append(Said(say_again(self.customer_id, known, self.policy), now, status=None))
             return None
         borrower = self.borrower
         holding = self.policy.config.holding.seconds * 1000

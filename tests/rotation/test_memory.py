@@ -48,3 +48,12 @@ def test_a_log_of_revisions_that_was_lost(sha256: str | None) -> None:
 
     with pytest.raises(RevisionLost, match="revision 7"):
         world.handle(request("dd-1"), T0 + SECOND)
+
+
+def test_a_decision_that_was_stored_whole() -> None:
+    """Records from before decisions were remembered small answer a repeat with what they hold."""
+    world = World(NO_ROTATION)
+    first = world.handle(request("dd-1")).values[0]
+    world.borrower().drawdowns["dd-1"].decision = first
+
+    assert world.handle(request("dd-1"), T0 + SECOND).values == [first]
