@@ -89,7 +89,7 @@ def demo(
             raise click.ClickException(f"the worker died: {error}") from None
         except TopicsError as error:
             raise click.ClickException(str(error)) from None
-    report = audit(journal.records, [revision], ended_at=ended_at, slack_ms=_SLACK_MS)
+    report = audit(journal.records, [revision], ended_at=ended_at, prefix=settings.topic_prefix, slack_ms=_SLACK_MS)
     summary = summarise(journal, report, revision, seed=seed, began=began)
     click.echo(json.dumps({**msgspec.to_builtins(summary), "good": summary.good}) if as_json else in_words(summary))
     if not summary.good:

@@ -113,8 +113,12 @@ def test_a_demo_ends_with_a_clean_summary(started: set[Process]) -> None:
     assert started.isdisjoint(_processes())
 
 
-def test_sigint_ends_a_demo_and_its_processes(started: set[Process]) -> None:
-    """Without an end given it plays until SIGINT, which stops worker, broker and Redis, sums up, and ends with 0."""
+def test_sigint_ends_a_demo_and_its_processes(started: set[Process], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an end given it plays until SIGINT, which stops worker, broker and Redis, sums up, and ends with 0.
+
+    Also with a prefix before its topics.
+    """
+    monkeypatch.setenv("LOANROUTER_TOPIC_PREFIX", "demo.")
     demo = _start("--json")
     _until_it_decides(demo)
     started |= _family(demo.pid)
