@@ -52,7 +52,7 @@ async def _decisions(settings: Settings, drawdown_id: str, log_path: Path | None
 
     if log_path is not None:
         with log_path.open("rb") as lines:
-            for record in read_log(lines, settings.topic_prefix):
+            for record in read_log(lines, settings):
                 if record.topic == "routing-decisions":
                     look(record.value)
     else:

@@ -43,7 +43,7 @@ def replay(log: BinaryIO | None, config_path: Path | None, save: BinaryIO | None
     """
     settings = settings_from_env()
     try:
-        records = list(read_log(log, settings.topic_prefix)) if log else ask(settings, _recorded(settings))
+        records = list(read_log(log, settings)) if log else ask(settings, _recorded(settings))
         if save is not None:
             save.writelines(map(log_line, records))
         recorded = Log(records, _configuration(config_path))

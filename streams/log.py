@@ -11,6 +11,9 @@ from typing import Any
 
 import msgspec
 
+from config.settings import Settings
+from streams.topics import partition_of
+
 
 class LogRecord(msgspec.Struct, frozen=True):
     """One record of a log. `timestamp` in ms."""
@@ -28,13 +31,16 @@ class LogError(Exception):
     """A line of a log cannot be read: says which and why."""
 
 
-def read_log(lines: Iterable[str | bytes], prefix: str = "") -> Iterator[LogRecord]:
-    """The records of a log, their topics without `prefix`; blank lines are passed over. Raises `LogError`."""
+def read_log(lines: Iterable[str | bytes], settings: Settings) -> Iterator[LogRecord]:
+    """The records of a log, their topics without the common prefix; blank lines are passed over. Raises `LogError`.
+
+    A line without a partition is a record that nobody has published yet: it gets the partition of its key.
+    """
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            yield _record(msgspec.json.decode(line), prefix, number - 1)
+            yield _record(msgspec.json.decode(line), settings, number - 1)
         except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
             problem = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
             raise LogError(f"line {number}: {problem}") from None
@@ -54,13 +60,15 @@ def log_line(record: LogRecord) -> bytes:
     return msgspec.json.encode(document) + b"\n"
 
 
-def _record(line: dict[str, Any], prefix: str, number: int) -> LogRecord:
+def _record(line: dict[str, Any], settings: Settings, number: int) -> LogRecord:
+    key = _read(line, "key")
+    partition = line.get("partition")
     return LogRecord(
-        topic=str(line["topic"]).removeprefix(prefix),
-        partition=int(line.get("partition", 0)),
+        topic=str(line["topic"]).removeprefix(settings.topic_prefix),
+        partition=partition_of(key or b"", settings.partitions) if partition is None else int(partition),
         offset=int(line.get("offset", number)),
         timestamp=int(line["timestamp"]),
-        key=_read(line, "key"),
+        key=key,
         value=_read_value(line),
         headers=tuple(_read_header(each) for each in _pairs(line.get("headers"))),
     )

@@ -7,25 +7,20 @@ what failed.
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+
+from streams.topics import partition_of
 
 if TYPE_CHECKING:
     from streams.app import LoanrouterApp
 
 Headers = Sequence[tuple[str, bytes | None]]
 BATCH_BYTES = 900_000  # Kafka's default `message.max.bytes` is 1,048,588
-
-
-@lru_cache(maxsize=100_000)
-def _partition(key: bytes, partitions: int) -> int:
-    return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 class Produced(NamedTuple):
@@ -53,7 +48,7 @@ class BatchProducer(driver.Producer):
         partitions = self._ensure_producer().client.cluster.partitions_for_topic(topic)
         if not partitions:
             partitions = await self._ensure_producer().client._wait_on_metadata(topic)
-        return _partition(key, len(partitions))
+        return partition_of(key, len(partitions))
 
     async def send_batches(self, batches: Mapping[TP, Iterable[Produced]]) -> dict[TP, list[tuple[int, int]]]:
         """Send records by partition, each partition's in order and in as few Kafka batches as fit.

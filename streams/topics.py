@@ -9,11 +9,13 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import IncompatibleBrokerVersion, TopicAlreadyExistsError, for_code
+from aiokafka.partitioner import murmur2
 
 from config.settings import Settings
 
@@ -101,6 +103,12 @@ class TopicResult(NamedTuple):
 def topic_name(settings: Settings, name: str) -> str:
     """The name on the broker of the topic that the contract calls `name`."""
     return settings.topic_prefix + name
+
+
+@lru_cache(maxsize=100_000)
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition that Kafka's default partitioner gives a key."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 def app_id(settings: Settings) -> str:
