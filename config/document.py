@@ -16,6 +16,7 @@ from config.problems import ConfigError, Path, Problem, dotted
 from config.wording import shown
 
 _TAG: Final = "tag:yaml.org,2002:"
+_DEEPEST: Final = 32
 
 #: Of the plain scalars that YAML 1.1 does not read as text, those that every reader reads alike.
 _UNDISPUTED: Final[Mapping[str, re.Pattern[str]]] = {
@@ -47,14 +48,11 @@ def read_yaml(text: str, source: str) -> YamlDocument:
         loader = _Loader(text)
         node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
         reason = " ".join(part for part in (error.context, error.problem) if part)
-        raise ConfigError([Problem(source, mark.line + 1 if mark else None, "", f"not YAML: {reason}")]) from None
+        raise ConfigError([Problem(source, _broken_line(error, text), "", f"not YAML: {reason}")]) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError([Problem(source, line, "", "not YAML: a character that no text may hold")]) from None
-    except RecursionError:
-        raise ConfigError([Problem(source, None, "", "nested too deeply")]) from None
     finally:
         if loader is not None:
             loader.dispose()
@@ -72,12 +70,33 @@ def read_json(raw: bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
+def _broken_line(error: yaml.MarkedYAMLError, text: str) -> int:
+    """Where the text is broken; what only its end shows, such as a quote left open, is told where it begins."""
+    problem, context = error.problem_mark, error.context_mark
+    mark = context if context is not None and (problem is None or not text[problem.index :].strip()) else problem
+    return 1 if mark is None else min(mark.line + 1, len(text.splitlines()))
+
+
 class _Loader(yaml.SafeLoader):
+    """Composes nodes without aliases, and no deeper than Python's stack surely holds."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="aliases (*name) are refused: write the value out", problem_mark=mark)
-        return super().compose_node(parent, index)
+            raise self._refusal("aliases (*name) are refused: write the value out")
+        if self._depth == _DEEPEST:
+            raise self._refusal(f"nested more than {_DEEPEST} deep")
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def _refusal(self, problem: str) -> yaml.MarkedYAMLError:
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 class _Reader:
@@ -96,7 +115,7 @@ class _Reader:
             return [self._item(item, (*path, index)) for index, item in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
-        return self._refuse(node, path, f"the type {node.tag} is not used here")
+        return self._refuse(node, path, _unused(node.tag))
 
     def _section(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         section: dict[str, Any] = {}
@@ -129,6 +148,9 @@ class _Reader:
         return self._refuse(node, path, self._dispute(node, kind))
 
     def _dispute(self, node: yaml.ScalarNode, kind: str) -> str:
+        plain = self._scalars.resolve(yaml.ScalarNode, node.value, (True, False))  # type: ignore[no-untyped-call]
+        if node.tag != plain:
+            return _unused(node.tag)
         written = node.value if len(node.value) <= 60 else node.value[:60] + "…"
         if kind == "timestamp":
             return f'YAML takes {written} for a date; write "{written}" in quotes'
@@ -141,6 +163,10 @@ class _Reader:
     def _refuse(self, node: yaml.Node, path: Path, reason: str) -> Unreadable:
         self.problems.append(Problem(self._source, node.start_mark.line + 1, dotted(path), reason))
         return Unreadable.VALUE
+
+
+def _unused(tag: str) -> str:
+    return f"the type {tag.replace(_TAG, '!!', 1)} is not used here"
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -27,8 +27,9 @@ def load_file(path: FilePath) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError([Problem(str(path), None, "", f"cannot be read: {error.strerror}")]) from None
-    except UnicodeDecodeError:
-        raise ConfigError([Problem(str(path), None, "", "is no UTF-8 text")]) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError([Problem(str(path), line, "", "is no UTF-8 text")]) from None
     return load_document(text, str(path))
 
 
@@ -74,8 +75,9 @@ class _Builder:
         for kind in _alternatives(annotation):
             if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
                 return self._section(value, kind, path)
-            if isinstance(value, list) and typing.get_origin(kind) is list:
-                return self._list(value, typing.get_args(kind)[0], path)
+            made, items = typing.get_origin(kind), typing.get_args(kind)
+            if isinstance(value, list) and (made is list or (made is tuple and len(value) == len(items))):
+                return self._list(value, made, items[0], path)
         return self._leaf(value, annotation, path)
 
     def _section(self, value: dict[str, Any], section: type[msgspec.Struct], path: Path) -> Any:
@@ -98,9 +100,9 @@ class _Builder:
             self.findings.extend(Finding((*path, *within), reason) for within, reason in check(made))
         return made
 
-    def _list(self, value: list[Any], item: Any, path: Path) -> Any:
+    def _list(self, value: list[Any], made: type[list[Any] | tuple[Any, ...]], item: Any, path: Path) -> Any:
         built = [self.build(part, item, (*path, index)) for index, part in enumerate(value)]
-        return Unreadable.VALUE if Unreadable.VALUE in built else built
+        return Unreadable.VALUE if Unreadable.VALUE in built else made(built)
 
     def _leaf(self, value: Any, annotation: Any, path: Path) -> Any:
         if isinstance(value, float) and not math.isfinite(value):
