@@ -2,7 +2,8 @@
 
 A check yields findings with paths within its section; its docstring says what it refuses, and is what
 `docs/configuration.md` prints. Allowed on purpose: a daily quota of zero (the funder takes nothing that day, but
-keeps its grants and its place), and a configured rule that `relax_order` leaves out (it is never given up).
+keeps its grants and its place), a guaranteed share that is above its cap already (the funder takes nothing until it
+falls), and a configured rule that `relax_order` leaves out (it is never given up).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,8 +50,8 @@ def grants_beyond_the_budget(rotation: Rotation) -> Findings:
     if budget is not None and budget.funders < rotation.min_live_grants:
         yield Finding(
             ("exposure_budget", "funders"),
-            f"only {budget.funders} funders may see a borrower, but min_live_grants wants grants from"
-            f" {rotation.min_live_grants}",
+            f"at most {budget.funders} may see a borrower, but min_live_grants wants grants from"
+            f" {rotation.min_live_grants} funders",
         )
 
 
@@ -85,6 +86,14 @@ def amount_turned_round(funder: Funder) -> Findings:
         yield Finding(("amount",), f"the smallest amount {low} is above the largest {high}")
     elif high == 0:
         yield Finding(("amount",), "the largest amount is 0 fen, so no drawdown could ever fit")
+
+
+def quota_below_one_drawdown(funder: Funder) -> Findings:
+    """A daily amount, other than zero, that is less than the smallest drawdown which the funder takes."""
+    smallest, daily = funder.amount[0], funder.quota.daily_amount
+    if 0 < daily < smallest:
+        reason = f"{daily} fen a day is less than {funder.id}'s smallest drawdown of {smallest} fen"
+        yield Finding(("quota", "daily_amount"), reason)
 
 
 def open_for_no_time(funder: Funder) -> Findings:
@@ -126,6 +135,18 @@ def ladder_turned_round(multiplier: TrafficMultiplier) -> Findings:
             yield Finding((harder,), f"{harder} leaves a funder more traffic ({less}) than {milder} ({more})")
 
 
+def paused_with_traffic(multiplier: TrafficMultiplier) -> Findings:
+    """Traffic for a paused funder: it is given no drawdown at all, whatever stands here."""
+    if multiplier.paused > 0:
+        yield Finding(("paused",), f"a paused funder gets no traffic: must be 0, but is {multiplier.paused}")
+
+
+def probing_without_traffic(multiplier: TrafficMultiplier) -> Findings:
+    """No traffic for a probing funder, which could then never show how it behaves now."""
+    if multiplier.probing == 0:
+        yield Finding(("probing",), "a funder without traffic cannot be probed: must be above 0, but is 0")
+
+
 def repeated_ids(config: RotationConfig) -> Findings:
     """Two funders with one id."""
     first: dict[str, int] = {}
@@ -165,9 +186,10 @@ def rest_that_cannot_be_met(config: RotationConfig) -> Findings:
     rule = config.rotation.never_last
     for funders, who in _rotating(config):
         if rule is not None and rule.n >= funders:
+            served = "the last drawdown" if rule.n == 1 else f"the last {rule.n} drawdowns"
             yield Finding(
                 ("rotation", "never_last", "n"),
-                f"{who} can have served the last {rule.n} drawdowns, and then nobody is left for the next",
+                f"{who} can have served {served}, and then nobody is left for the next",
             )
 
 
@@ -185,7 +207,7 @@ def _count(funders: int, which: str = "") -> str:
 
 
 def _active(config: RotationConfig) -> int:
-    return len({funder.id for funder in config.funders if funder.status == "active"})
+    return sum(funder.status == "active" for funder in config.funders)
 
 
 def _lists(funder: Funder) -> tuple[tuple[str, Sequence[object]], ...]:
@@ -203,11 +225,12 @@ CHECKS: Mapping[type[msgspec.Struct], tuple[Check, ...]] = {
         repeated_items,
         age_turned_round,
         amount_turned_round,
+        quota_below_one_drawdown,
         open_for_no_time,
         guarantee_of_another_kind,
     ),
     Guarantee: (more_guaranteed_than_lent, no_such_time),
-    TrafficMultiplier: (ladder_turned_round,),
+    TrafficMultiplier: (ladder_turned_round, paused_with_traffic, probing_without_traffic),
     RotationConfig: (
         repeated_ids,
         nobody_active,

@@ -57,6 +57,10 @@ TimeText = Annotated[
 ]
 
 
+_FALSE_ALARMS = "the chance of a false alarm, above 0 and below 0.5, such as 0.01"
+_ANNUAL_RATE = "whole basis points a year, from 100 to the legal 2400 (24%)"
+
+
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
@@ -197,7 +201,7 @@ class CaptureEarlySettlement(_Section, frozen=True):
 class CaptureCanary(_Section, frozen=True):
     """Test on canary accounts."""
 
-    alpha: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    alpha: Annotated[float, msgspec.Meta(gt=0, lt=0.5, description=_FALSE_ALARMS)]
 
 
 class TrafficMultiplier(_Section, frozen=True):
@@ -237,7 +241,7 @@ class RotationConfig(_Section, frozen=True):
     attempts: Attempts
     holding: Holding
     reservation: Reservation
-    apr_cap_bp: Annotated[int, msgspec.Meta(ge=0, le=2400)]
+    apr_cap_bp: Annotated[int, msgspec.Meta(ge=100, le=2400, description=_ANNUAL_RATE)]
     funders: list[Funder]
     capture: Capture
 
