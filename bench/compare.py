@@ -56,12 +56,12 @@ async def compare(
         for engine in comparison.engines[:: 1 if number % 2 else -1]:
             progress = Progress(f"{comparison.name}, round {number} of {rounds}, {engine.name}")
             prefix = f"{comparison.name}{number}-{engine.name}-{uuid.uuid4().hex[:8]}."
-            run = Run(servers, topics, engine, prefix, comparison.config, progress.say, companion)
+            run = Run(servers, topics, engine, prefix, comparison.config, progress.say)
             try:
-                measured = await run.measure(loads[engine.share], comparison.prepare, number)
+                measured, decisions = await run.measure(loads[engine.share], comparison.prepare, number, companion)
             except EngineFailed as error:
                 raise EngineFailed(f"{engine.name}: {error}") from None
-            _agree(known, run.decisions, engine.name)
+            _agree(known, decisions, engine.name)
             progress.end(
                 f"{measured.decisions:,} decisions, {measured.rate:,.0f}/s, {measured.rate_per_cpu:,.0f} per CPU-second"
             )

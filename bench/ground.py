@@ -2,11 +2,13 @@
 
 import asyncio
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from itertools import groupby
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -29,6 +31,22 @@ class Record(NamedTuple):
     key: bytes
     value: bytes
     timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """Records in their order, each where Kafka's default partitioner puts its key."""
+
+    count: int
+    by_partition: Mapping[tuple[str, int], list[Record]]
+
+    @classmethod
+    def out(cls, records: Iterable[Record]) -> Self:
+        """Lay records out once, to be filled in for every run."""
+        by_partition: dict[tuple[str, int], list[Record]] = defaultdict(list)
+        for record in records:
+            by_partition[record.topic, partition_of(record.key)].append(record)
+        return cls(sum(map(len, by_partition.values())), by_partition)
 
 
 class Servers(NamedTuple):
@@ -69,15 +87,15 @@ class Topics:
 
     async def drop(self, prefix: str) -> None:
         """Delete the topics of a run that is over."""
-        await self._admin.delete_topics([name for name in await self._admin.list_topics() if name.startswith(prefix)])
+        await self._admin.delete_topics([name for name in await self._admin.list_topics() if prefix in name])
 
-    async def fill(self, records: Iterable[Record], prefix: str) -> None:
-        """Append records in their order, each on the partition of its key, to the topics of a run."""
-        placed = sorted((prefix + r.topic, partition_of(r.key), n, r) for n, r in enumerate(records))
-        for (topic, partition), group in groupby(placed, key=lambda item: item[:2]):
+    async def fill(self, records: Laid, prefix: str) -> None:
+        """Append records to the topics of a run, in batches."""
+        for (name, partition), placed in records.by_partition.items():
+            topic = prefix + name
             sent = []
             builder = self._producer.create_batch()
-            for *_, record in group:
+            for record in placed:
                 entry: dict[str, Any] = {"timestamp": record.timestamp, "key": record.key, "value": record.value}
                 if builder.append(**entry, headers=[]) is None:
                     sent.append(await self._producer.send_batch(builder, topic, partition=partition))
@@ -85,6 +103,16 @@ class Topics:
                     builder.append(**entry, headers=[])
             sent.append(await self._producer.send_batch(builder, topic, partition=partition))
             await asyncio.gather(*sent)
+
+    async def pace(self, records: Sequence[Record], prefix: str, rate: float) -> None:
+        """Append records one by one, `rate` a second."""
+        began = time.monotonic()
+        for number, record in enumerate(records):
+            wait = began + number / rate - time.monotonic()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            await self._producer.send(prefix + record.topic, record.value, record.key)
+        await self._producer.flush()
 
     async def count(self, topic: str) -> int:
         """How many records a topic has taken."""
@@ -97,6 +125,12 @@ class Topics:
         ends = await self._reader.end_offsets(tps)
         committed = await self._admin.list_consumer_group_offsets(group)
         return sum(end - (max(committed[tp].offset, 0) if tp in committed else 0) for tp, end in ends.items())
+
+    async def members(self, group: str) -> int:
+        """How many members a settled consumer group has; none while it rebalances."""
+        (answer,) = await self._admin.describe_consumer_groups([group])
+        (_, _, state, _, _, members, *_) = answer.groups[0]
+        return len(members) if state == "Stable" else 0
 
     async def read(self, topic: str) -> list[Fetched]:
         """All records of a topic, by partition."""
@@ -113,7 +147,7 @@ class Topics:
 
 
 @asynccontextmanager
-async def topics(kafka: str) -> Any:
+async def topics(kafka: str) -> AsyncIterator[Topics]:
     """Clients of the harness."""
     async with AsyncExitStack() as stack:
         admin = AIOKafkaAdminClient(bootstrap_servers=kafka)

@@ -6,14 +6,12 @@ here: batches, the writes confirmed before the next step, recovery of what was h
 python -m bench.plain_faust worker -l info     (BENCH_TUNED=1: linger, uvloop)
 """
 
-import logging
 import os
 from collections.abc import Sequence
 
-import faust
-import mode.loop
 from faust.types import StreamT
 
+from bench.faust_apps import RAW, stock_app
 from config.load import load_file
 from config.revisions import first_revision
 from config.settings import Settings
@@ -25,29 +23,17 @@ from rotation.state import decode_borrower, encode_borrower
 from rotation.turn import Turn
 from streams.codec import BadInput, decode
 from streams.reservations import RedisBook
-from streams.topics import BORROWER_INPUTS, app_id, topic_name
+from streams.topics import BORROWER_INPUTS, topic_name
 
 SETTINGS = Settings.from_env(os.environ)
-TUNED = bool(os.environ.get("BENCH_TUNED"))
-if TUNED:
-    mode.loop.use("uvloop")
-    for name in ("faust", "aiokafka", "mode"):
-        logging.getLogger(name).setLevel(logging.WARNING)
 _NAMES = {topic_name(SETTINGS, name): name for name in BORROWER_INPUTS}
 
 policy = Policy(first_revision(load_file(SETTINGS.config)), {}, -1)
-app = faust.App(
-    app_id(SETTINGS),
-    broker=f"aiokafka://{SETTINGS.kafka}",
-    datadir=str(SETTINGS.data),
-    web_host=SETTINGS.web_host,
-    web_port=SETTINGS.web_port,
-    producer_linger=0.02 if TUNED else 0,
-)
-borrowers = app.Table("borrowers", key_type=str, value_type=bytes)
-inputs = app.topic(*_NAMES, key_type=bytes, value_type=bytes)
-decisions = app.topic(topic_name(SETTINGS, "routing-decisions"), key_type=bytes, value_type=bytes)
-applications = app.topic(topic_name(SETTINGS, "credit-applications"), key_type=bytes, value_type=bytes)
+app = stock_app(SETTINGS)
+borrowers = app.Table("borrowers", key_type=bytes, value_type=bytes)
+inputs = app.topic(*_NAMES, **RAW)
+decisions = app.topic(topic_name(SETTINGS, "routing-decisions"), **RAW)
+applications = app.topic(topic_name(SETTINGS, "credit-applications"), **RAW)
 book = RedisBook.connect(SETTINGS.redis, None, SETTINGS.topic_prefix, SETTINGS.partitions)
 
 
@@ -70,7 +56,7 @@ async def route(records: StreamT[bytes]) -> None:
         if isinstance(event, BadInput | CaptureSignal):
             raise TypeError(f"the load holds good input only: {event}")
         now = clocks[message.partition] = max(clocks[message.partition], round(message.timestamp * 1000))
-        turn = Turn(event.customer_id, decode_borrower(borrowers.get(event.customer_id)), policy)
+        turn = Turn(event.customer_id, decode_borrower(borrowers.get(message.key)), policy)
         steps = turn.handle(event, now, [])
         try:
             asked = next(steps)
@@ -78,7 +64,7 @@ async def route(records: StreamT[bytes]) -> None:
                 asked = steps.send(await _ask(turn, asked))
         except StopIteration:
             pass
-        borrowers[event.customer_id] = encode_borrower(turn.borrower)
+        borrowers[message.key] = encode_borrower(turn.borrower)
         for said in turn.decisions:
             await decisions.send(key=message.key, value=said.value)
         for application in turn.applications:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.run import Run
+from bench.run import Processes, Run
 
 _RATE = 200
 _SHOWN = 30
@@ -25,12 +25,23 @@ class Profile:
         self._stages: dict[str, float] = {}
 
     @contextmanager
-    def during(self, run: Run, pid: int) -> Iterator[None]:
-        """Sample process `pid` until the end of the context."""
+    def during(self, run: Run, processes: Processes) -> Iterator[None]:
+        """Sample the engine's first process until the end of the context."""
         before = _stages(run)
         py_spy = Path(sys.executable).with_name("py-spy")
         sampler = subprocess.Popen(
-            [py_spy, "record", "--pid", str(pid), "--rate", str(_RATE), "--format", "raw", "--output", self._stacks],
+            [
+                py_spy,
+                "record",
+                "--pid",
+                str(processes.children[0].pid),
+                "--rate",
+                str(_RATE),
+                "--format",
+                "raw",
+                "--output",
+                self._stacks,
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

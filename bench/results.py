@@ -41,6 +41,7 @@ class Results(msgspec.Struct, omit_defaults=True):
     """Everything measured so far, by benchmark."""
 
     job: Compared | None = None
+    rule: Compared | None = None
 
 
 def this_machine() -> Machine:

@@ -1,8 +1,8 @@
 """One engine at work on one load: laid out before it, measured from outside.
 
-An engine is a process that finds the servers, a topic prefix and a port in the worker's environment variables
-(contract, section 7), reads the load's topics in the group `PREFIX` + `loanrouter`, writes one decision for each
-request, and ends on SIGTERM. It is measured in this order:
+An engine is one or more processes that find the servers, a topic prefix and a port in the worker's environment
+variables (contract, section 7), read the load's topics in the group `PREFIX` + `loanrouter`, write one decision for
+each request, and end on SIGTERM. It is measured in this order:
 
 1. what it must know first (credit grants) is in the topics when it starts; it has read that when its group's lag is 0;
 2. it decides the warm-up requests;
@@ -12,21 +12,22 @@ request, and ends on SIGTERM. It is measured in this order:
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
-from bench.child import Child, EngineFailed
-from bench.ground import PARTITIONS, Record, Servers, Topics
+from bench.child import Child, EngineFailed, Usage
+from bench.ground import PARTITIONS, Laid, Servers, Topics
 from config.settings import Settings
 from streams.batches import Record as Fetched
 from streams.embedded import free_port
-from streams.topics import app_id
+from streams.topics import app_id, topic_name
 
+REQUESTS = "drawdown-requests"
 DECISIONS = "routing-decisions"
 APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
 _POLL_SECONDS = 0.05
@@ -37,20 +38,25 @@ _STALLED_SECONDS = 90.0
 class Load:
     """What an engine is given: what it must know first, warm-up requests, and those that are measured."""
 
-    known: Sequence[Record]
-    warm_up: Sequence[Record]
-    measured: Sequence[Record]
+    known: Laid
+    warm_up: Laid
+    measured: Laid
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One way of doing the work. `share` is the part of the load it gets: slow ones would take hours for all of it."""
+    """One way of doing the work. `share` is the part of the load it gets: slow ones would take hours for all of it.
+
+    `changelog` names, after the run's prefix is put into it, the topic in which it keeps its state.
+    """
 
     name: str
     title: str
     command: Sequence[str]
     share: float = 1.0
     env: Mapping[str, str] = field(default_factory=dict)
+    processes: int = 1
+    changelog: str = "{prefix}loanrouter-borrowers-changelog"
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,8 +100,8 @@ class Prepare(Protocol):
 
 
 Say = Callable[[str], None]
-Companion = Callable[["Run", int], AbstractContextManager[None]]
-"""What goes along with the measured part of a run: gets the run and the engine's process id."""
+Companion = Callable[["Run", "Processes"], AbstractContextManager[None]]
+"""What goes along with the measured part of a run: gets the run and the engine's processes."""
 
 
 class _Decided(msgspec.Struct):
@@ -105,20 +111,48 @@ class _Decided(msgspec.Struct):
 _decided = msgspec.json.Decoder(_Decided)
 
 
+class Processes:
+    """The processes of one engine."""
+
+    def __init__(self, children: Sequence[Child]) -> None:
+        self.children = children
+
+    def check(self) -> None:
+        """Raise `EngineFailed` when one has ended."""
+        for child in self.children:
+            child.check()
+
+    def freeze(self) -> None:
+        """Stop them all where they are."""
+        for child in self.children:
+            child.freeze()
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        for child in self.children:
+            child.thaw()
+
+    def usage(self) -> Usage:
+        """What they have used together."""
+        used = [child.usage() for child in self.children]
+        return Usage(sum(one.cpu for one in used), sum(one.peak_memory for one in used))
+
+    def stop(self) -> None:
+        """End them as an operator would."""
+        for child in self.children:
+            child.stop()
+
+    def last_words(self) -> str:
+        """The ends of what they printed."""
+        return "\n".join(child.last_words() for child in self.children)
+
+
 class Run:
-    """One run of an engine. After `measure`, `decisions` holds what it decided, by drawdown."""
+    """One run of an engine."""
 
     def __init__(
-        self,
-        servers: Servers,
-        topics: Topics,
-        engine: Engine,
-        prefix: str,
-        config: Path,
-        say: Say,
-        companion: Companion | None = None,
+        self, servers: Servers, topics: Topics, engine: Engine, prefix: str, config: Path, say: Say | None = None
     ) -> None:
-        self.decisions: dict[str, bytes] = {}
         self.settings = Settings(
             kafka=servers.kafka,
             redis=servers.redis,
@@ -126,105 +160,139 @@ class Run:
             topic_prefix=prefix,
             partitions=PARTITIONS,
             web_port=free_port(),
-            data=servers.folder / prefix / "data",
+            data=servers.folder / prefix / "1",
             clock="stream",
         )
+        self.engine = engine
         self._servers = servers
         self._topics = topics
-        self._engine = engine
-        self._prefix = prefix
-        self._say = say
-        self._companion = companion or (lambda run, pid: nullcontext())
-        self._output = prefix + DECISIONS
+        self._say = say or (lambda text: None)
+        self._output = topic_name(self.settings, DECISIONS)
+        self._group = app_id(self.settings)
 
-    async def measure(self, load: Load, prepare: Prepare, number: int) -> Measured:
-        """Run the engine on `load`; raises `EngineFailed` when it ends or stands still."""
-        await prepare(self._topics, self.settings)
-        await self._topics.fill(load.known, self._prefix)
-        self.settings.data.mkdir(parents=True)
-        env = {**self.settings.environment(), **self._engine.env}
-        with Child(self._engine.command, env, self.settings.data.parent / "log") as child:
-            await self._learn(child, load.known)
-            await self._topics.fill(load.warm_up, self._prefix)
-            await self._decide(child, 0, len(load.warm_up), "warm-up")
-            with self._companion(self, child.pid):
-                measured = await self._measure(child, load, number)
-            child.stop()
+    async def measure(
+        self, load: Load, prepare: Prepare, number: int, companion: Companion | None = None
+    ) -> tuple[Measured, dict[str, bytes]]:
+        """Run the engine on `load`; what it showed, and its decisions by drawdown.
+
+        Raises `EngineFailed` when it ends, stands still, or does not decide each request once.
+        """
+        accompany = companion or (lambda run, processes: nullcontext())
+        async with self.at_work(load.known, load.warm_up, prepare) as processes:
+            with accompany(self, processes):
+                began, measured = await self._measure(processes, load, number)
         records = await self._topics.read(self._output)
-        self._check(records, len(load.warm_up) + len(load.measured))
-        await self._topics.drop(self._prefix)
-        return msgspec.structs.replace(measured, seconds=_last_append(records) - self._began)
+        decisions = self.checked(records, load.warm_up.count + load.measured.count)
+        await self._check_changelog()
+        await self._topics.drop(self.settings.topic_prefix)
+        last = max(record.timestamp for record in records) / 1000
+        return msgspec.structs.replace(measured, seconds=last - began), decisions
 
-    async def _learn(self, child: Child, known: Iterable[Record]) -> None:
-        topics = {self._prefix + record.topic for record in known}
-        stalled = _Stalled(child)
-        while lag := await self._topics.lag(app_id(self.settings), topics):
-            self._say(f"reads what it must know, {lag:,} records to go")
-            stalled.check(lag)
-            await asyncio.sleep(5 * _POLL_SECONDS)
+    @asynccontextmanager
+    async def at_work(self, known: Laid, warm_up: Laid, prepare: Prepare) -> AsyncIterator[Processes]:
+        """The engine's processes, when they have read what they must know and decided the warm-up; ends them."""
+        await prepare(self._topics, self.settings)
+        await self._topics.fill(known, self.settings.topic_prefix)
+        with ExitStack() as stack:
+            processes = Processes([stack.enter_context(self._start(n)) for n in range(1, self.engine.processes + 1)])
+            if self.engine.processes > 1:
+                await self._until_joined(processes)
+            await self._learn(processes, known)
+            await self._topics.fill(warm_up, self.settings.topic_prefix)
+            await self.decide(processes, 0, warm_up.count, "warm-up")
+            yield processes
+            processes.stop()
 
-    async def _measure(self, child: Child, load: Load, number: int) -> Measured:
-        begun_at = len(load.warm_up)
-        child.freeze()
-        try:
-            await self._topics.fill(load.measured, self._prefix)
-            servers_before, before = self._servers.cpu(), child.usage()
-            self._began = time.time()
-        finally:
-            child.thaw()
-        half = await self._decide(child, begun_at, len(load.measured) // 2, "first half")
-        at_half, half_cpu = time.time(), child.usage().cpu
-        done = await self._decide(child, begun_at, len(load.measured), "second half")
-        at_end, after = time.time(), child.usage()
-        servers_after = self._servers.cpu()
-        return Measured(
-            engine=self._engine.name,
-            round=number,
-            decisions=done,
-            seconds=at_end - self._began,
-            cpu_seconds=after.cpu - before.cpu,
-            late_decisions=done - half,
-            late_seconds=at_end - at_half,
-            late_cpu_seconds=after.cpu - half_cpu,
-            peak_memory=after.peak_memory,
-            server_cpu_seconds={name: cpu - servers_before[name] for name, cpu in servers_after.items()},
-        )
-
-    async def _decide(self, child: Child, before: int, wanted: int, phase: str) -> int:
+    async def decide(self, processes: Processes, before: int, wanted: int, phase: str) -> int:
         """Wait for `wanted` decisions after the first `before`; how many there are then."""
-        stalled = _Stalled(child)
+        stalled = _Stalled(processes)
         while (done := await self._topics.count(self._output) - before) < wanted:
             self._say(f"{phase}: {done:,} of {wanted:,} decisions")
             stalled.check(done)
             await asyncio.sleep(_POLL_SECONDS)
         return done
 
-    def _check(self, records: Iterable[Fetched], wanted: int) -> None:
+    def checked(self, records: Sequence[Fetched], wanted: int) -> dict[str, bytes]:
+        """Decisions by drawdown; raises `EngineFailed` when one comes twice or some are missing."""
+        decisions: dict[str, bytes] = {}
         for record in records:
             value = record.value or b""
             drawdown_id = _decided.decode(value).drawdown_id
-            if drawdown_id in self.decisions:
-                raise EngineFailed(f"{self._engine.name} decided {drawdown_id} twice")
-            self.decisions[drawdown_id] = value
-        if len(self.decisions) != wanted:
-            raise EngineFailed(f"{self._engine.name} made {len(self.decisions)} decisions, asked were {wanted}")
+            if drawdown_id in decisions:
+                raise EngineFailed(f"{drawdown_id} was decided twice")
+            decisions[drawdown_id] = value
+        if len(decisions) != wanted:
+            raise EngineFailed(f"made {len(decisions)} decisions, asked were {wanted}")
+        return decisions
+
+    def _start(self, number: int) -> Child:
+        """Start process `number` of the engine; the first one has the port and folder of `settings`."""
+        settings = self.settings
+        if number > 1:
+            settings = replace(settings, web_port=free_port(), data=settings.data.with_name(str(number)))
+        settings.data.mkdir(parents=True)
+        env = {**settings.environment(), **self.engine.env}
+        return Child(self.engine.command, env, settings.data.with_name(f"{number}.log"))
+
+    async def _until_joined(self, processes: Processes) -> None:
+        stalled = _Stalled(processes)
+        while (members := await self._topics.members(self._group)) != self.engine.processes:
+            self._say(f"{members} of {self.engine.processes} have joined")
+            stalled.check(members)
+            await asyncio.sleep(5 * _POLL_SECONDS)
+
+    async def _learn(self, processes: Processes, known: Laid) -> None:
+        topics = {topic_name(self.settings, topic) for topic, _ in known.by_partition}
+        stalled = _Stalled(processes)
+        while lag := await self._topics.lag(self._group, topics):
+            self._say(f"reads what it must know, {lag:,} records to go")
+            stalled.check(lag)
+            await asyncio.sleep(5 * _POLL_SECONDS)
+
+    async def _measure(self, processes: Processes, load: Load, number: int) -> tuple[float, Measured]:
+        before = load.warm_up.count
+        processes.freeze()
+        try:
+            await self._topics.fill(load.measured, self.settings.topic_prefix)
+            servers_before, used_before = self._servers.cpu(), processes.usage()
+            began = time.time()
+        finally:
+            processes.thaw()
+        half = await self.decide(processes, before, load.measured.count // 2, "first half")
+        at_half, half_cpu = time.time(), processes.usage().cpu
+        done = await self.decide(processes, before, load.measured.count, "second half")
+        at_end, used = time.time(), processes.usage()
+        servers_after = self._servers.cpu()
+        return began, Measured(
+            engine=self.engine.name,
+            round=number,
+            decisions=done,
+            seconds=at_end - began,
+            cpu_seconds=used.cpu - used_before.cpu,
+            late_decisions=done - half,
+            late_seconds=at_end - at_half,
+            late_cpu_seconds=used.cpu - half_cpu,
+            peak_memory=used.peak_memory,
+            server_cpu_seconds={name: cpu - servers_before[name] for name, cpu in servers_after.items()},
+        )
+
+    async def _check_changelog(self) -> None:
+        topic = self.engine.changelog.format(prefix=self.settings.topic_prefix)
+        if not await self._topics.count(topic):
+            raise EngineFailed(f"wrote nothing to its changelog {topic}")
 
 
 class _Stalled:
     """Raises when a number stands still for too long, or the engine has ended."""
 
-    def __init__(self, child: Child) -> None:
-        self._child = child
+    def __init__(self, processes: Processes) -> None:
+        self._processes = processes
         self._last: int | None = None
         self._since = time.monotonic()
 
     def check(self, number: int) -> None:
-        self._child.check()
+        self._processes.check()
         if number != self._last:
             self._last, self._since = number, time.monotonic()
         elif time.monotonic() - self._since > _STALLED_SECONDS:
-            raise EngineFailed(f"stands still at {number}: {self._child.last_words()}")
-
-
-def _last_append(records: Iterable[Fetched]) -> float:
-    return max(record.timestamp for record in records) / 1000
+            raise EngineFailed(f"stands still at {number}: {self._processes.last_words()}")

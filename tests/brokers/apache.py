@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import fcntl
 import os
 import shutil
 import signal
@@ -18,16 +17,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams.embedded import LOOPBACK, die_with_parent, free_port
+from tests.brokers.maven import BrokerError, jars, run, tool
 
 _POM = Path(__file__).with_name("pom.xml")
-_BUILD = Path(__file__).parents[2] / "build"
 _START_SECONDS = 60
 _STOP_SECONDS = 30
 _HEAP = ("-Xms256m", "-Xmx1g")
-
-
-class BrokerError(Exception):
-    """The broker cannot be had: what is missing on this machine, or the end of its log."""
 
 
 class ApacheKafka:
@@ -143,7 +138,7 @@ class ApacheKafka:
             """
         )
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        _run([*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._properties)])
+        run([*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._properties)])
 
     def _wait_until_it_serves(self) -> None:
         process = self._running()
@@ -172,36 +167,4 @@ class ApacheKafka:
 
 
 def _java() -> list[str]:
-    java = shutil.which("java")
-    if java is None:
-        raise BrokerError("Apache Kafka needs Java 17: no `java` on the PATH")
-    return [java, *_HEAP, "-XX:+UseG1GC", "-cp", f"{_jars()}/*"]
-
-
-def _jars() -> Path:
-    """The folder with Kafka's jars, fetched once and kept in `build/` (or in `LOANROUTER_TEST_CACHE`)."""
-    cache = Path(os.environ.get("LOANROUTER_TEST_CACHE") or _BUILD) / "kafka"
-    jars = cache / "4.3.1"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # test runs side by side fetch them once
-        if not jars.is_dir():
-            _fetch(jars)
-    return jars
-
-
-def _fetch(jars: Path) -> None:
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise BrokerError("Apache Kafka's jars come through Maven: no `mvn` on the PATH")
-    partial = jars.with_name("partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    goal = "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies"
-    _run([maven, "-q", "-B", "-f", str(_POM), goal, f"-DoutputDirectory={partial}"])
-    partial.rename(jars)
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise BrokerError(f"{Path(command[0]).name} failed: {(done.stdout + done.stderr)[-1500:]}")
+    return [tool("java"), *_HEAP, "-XX:+UseG1GC", "-cp", f"{jars(_POM, 'kafka/4.3.1')}/*"]
