@@ -26,6 +26,8 @@ from streams.topics import app_id, topic_name
 from tests.streams.toy import OUTPUT, SOURCES
 
 PARTITIONS = 4
+Counts = dict[bytes, dict[tuple[bytes | None, ...], int]]
+"""Counts by key and source record."""
 
 
 async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
@@ -58,10 +60,11 @@ class Cluster:
         return f"{app_id(self.settings)}-counts-changelog"
 
     async def create_topics(self) -> None:
-        """Create the toy's topics and wait until they can be written."""
+        """Create the toy's topics, its changelog too: a group that joins before the broker shows it does without."""
+        names = [*(self.topic(name) for name in (*SOURCES, OUTPUT)), self.changelog]
         admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
         await admin.start()
-        await admin.create_topics([NewTopic(self.topic(name), PARTITIONS, 1) for name in (*SOURCES, OUTPUT)])
+        await admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names])
         await admin.close()
 
     @contextlib.asynccontextmanager
@@ -110,7 +113,7 @@ class Cluster:
         finally:
             await consumer.stop()
 
-    async def until_counted(self, total: int, seconds: float = 60.0) -> dict[bytes, dict[tuple[bytes, ...], int]]:
+    async def until_counted(self, total: int, seconds: float = 60.0) -> Counts:
         """Wait until the published counts add up to `total`; returns all of them by key and source record.
 
         Fails when one source record was counted as two different numbers, or two as the same: then a record was lost
@@ -127,9 +130,9 @@ class Cluster:
             assert time.monotonic() < deadline, f"not counted in time: {[max(c.values()) for c in counts.values()]}"
             await asyncio.sleep(0.2)
 
-    async def counts(self) -> dict[bytes, dict[tuple[bytes, ...], int]]:
+    async def counts(self) -> Counts:
         """Published counts by key and source record; fails when a source record has two."""
-        counts: dict[bytes, dict[tuple[bytes, ...], int]] = defaultdict(dict)
+        counts: Counts = defaultdict(dict)
         for record in await self.read(self.topic(OUTPUT)):
             source = tuple(value for _, value in record.headers)
             assert record.key is not None
@@ -138,7 +141,7 @@ class Cluster:
             assert number == int(record.value), f"{record.key!r} {source}: {number} and then {record.value!r}"
         return counts
 
-    def wait_ready(self, worker: "subprocess.Popen[bytes]", seconds: float = 40.0) -> None:
+    def wait_ready(self, worker: "subprocess.Popen[bytes]", seconds: float = 120.0) -> None:
         """Wait until a worker's /readyz says so."""
         deadline = time.monotonic() + seconds
         while True:
