@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from heapq import merge
-from typing import cast
 
 import msgspec
 
@@ -29,7 +28,7 @@ from rotation.reservations import Reserve, Reserved, Room, reservation_id
 from rotation.state import Borrower
 from rotation.turn import Turn
 from rotation.waves import waves
-from streams.batches import PartitionBatch, Record
+from streams.batches import PartitionBatch
 from streams.codec import BadInput, decode
 from streams.deadletters import DeadLetter
 from streams.headers import POSITION_HEADER, Position, header, trace_headers
@@ -245,7 +244,7 @@ def run(settings: Settings, log: Log) -> Iterator[bytes]:
         if partition not in tenures:
             tenures[partition] = Tenure(state, 0.0)
         named = msgspec.structs.replace(record, topic=settings.topic_prefix + record.topic)
-        part = PartitionBatch(partition, BORROWER_INPUTS, [cast(Record, named)], state, memos.get(partition, b""))
+        part = PartitionBatch(partition, BORROWER_INPUTS, [named], state, memos.get(partition, b""))
         share = Share(settings, part, tenures[partition], policy, latest=None, elapsed=None)
         _drive(share, book)
         result = share.result()

@@ -11,33 +11,27 @@ exception ends the process with nothing acknowledged.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Self, TypeVar
 
 import msgspec
+
+from streams.log import LogRecord
 
 T = TypeVar("T")
 
 
-class Record(Protocol):
-    """One record as aiokafka fetched it (`aiokafka.ConsumerRecord`); `timestamp` in milliseconds."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+Record = LogRecord
+"""One record as it was fetched."""
 
 
 class Revoked(Exception):
     """The partitions of a batch are no longer, or not surely, ours: whoever holds them now reads its records again."""
 
 
-class Output(msgspec.Struct, array_like=True, frozen=True):
+class Output(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One record to publish. `timestamp` in milliseconds; without `partition` Kafka's murmur2 of the key decides.
 
     Key, value and a header's value may be null, as those of a dead letter are when the record's were.

@@ -99,7 +99,7 @@ class BatchConsumer(driver.Consumer):
                 await self._until_resumed()
                 continue
             generation = self.app.consumer_generation_id
-            records = await self._thread.fetch(tps)
+            records = await self._thread.fetch_changes(tps)
             if records and generation == self.app.consumer_generation_id:
                 # As in the library: recovery starts again from what it has seen when flow is suspended in between.
                 await self.wait_first(self._pass_on(records), self.suspend_flow.wait())

@@ -6,16 +6,21 @@ hold the partitions. What slips through is fenced by the epochs in the changelog
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
 from time import monotonic
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.errors import ConsumerStoppedError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, ConsumerRebalanceListener, Transport
 from faust.types import TP
 
-from streams.batches import Revoked
+from streams.batches import Record, Revoked
+from streams.fetch import fetched_records
+
+Fetch = Callable[[Fetcher], Awaitable[Mapping[TopicPartition, list[Any]]]]
 
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 0.02
@@ -84,23 +89,34 @@ class LeasedConsumerThread(AIOKafkaConsumerThread):
         """The group's generation as the coordinator told last; negative when we are no member."""
         return int(self._ensure_consumer()._coordinator.generation)
 
-    async def fetch(self, tps: set[TP]) -> Mapping[TopicPartition, list[ConsumerRecord[Any, Any]]]:
-        """Wait up to a second for records of `tps`, from any event loop.
+    async def fetch(self, tps: Set[TP]) -> Mapping[TopicPartition, list[Record]]:
+        """Wait up to a second for records of `tps`, from any event loop."""
+        return await self._fetch(lambda fetcher: fetched_records(fetcher, tps, POLL_SECONDS))
 
-        Not through the library's method queue: its two workers would be held by waiting fetches.
-        """
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._fetch(tps), self.thread_loop))
+    async def fetch_changes(self, tps: Set[TP]) -> Mapping[TopicPartition, list[ConsumerRecord[Any, Any]]]:
+        """The same in the library's own records, which its way of recovery takes."""
+        return await self._fetch(lambda fetcher: fetcher.fetched_records(tps, timeout=POLL_SECONDS))
 
-    async def _fetch(self, tps: set[TP]) -> Mapping[TopicPartition, list[ConsumerRecord[Any, Any]]]:
-        fetch = asyncio.current_task()
-        assert fetch is not None
-        self._fetches.add(fetch)
+    async def _fetch(self, fetch: Fetch) -> Mapping[TopicPartition, list[Any]]:
+        # Not through the library's method queue: its two workers would be held by waiting fetches.
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._run_fetch(fetch), self.thread_loop))
+
+    async def _run_fetch(self, fetch: Fetch) -> Mapping[TopicPartition, list[Any]]:
+        if not self.consumer.flow_active:
+            return {}
+        consumer = self._ensure_consumer()
+        if consumer._closed:
+            raise ConsumerStoppedError
+        task = asyncio.current_task()
+        assert task is not None
+        self._fetches.add(task)
         try:
-            return await self._fetch_records(self._ensure_consumer(), tps, timeout=POLL_SECONDS)
+            with consumer._subscription.fetch_context():  # tells the coordinator that we are alive
+                return await fetch(consumer._fetcher)
         except asyncio.CancelledError:
             return {}
         finally:
-            self._fetches.discard(fetch)
+            self._fetches.discard(task)
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Seek partitions, with no fetch under way.

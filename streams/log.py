@@ -15,8 +15,8 @@ from config.settings import Settings
 from streams.topics import partition_of
 
 
-class LogRecord(msgspec.Struct, frozen=True):
-    """One record of a log. `timestamp` in ms."""
+class LogRecord(msgspec.Struct, frozen=True, gc=False):
+    """One record of a topic. `timestamp` in ms."""
 
     topic: str
     partition: int

@@ -2,10 +2,8 @@
 
 import asyncio
 import time
-from typing import cast
 
 import pytest
-from aiokafka.structs import ConsumerRecord
 
 from streams.batches import Batch, PartitionResult, Record, Revoked
 from streams.consumer import in_timestamp_order
@@ -16,7 +14,7 @@ from tests.streams.toy import OUTPUT, SOURCES, counting_app
 
 def record(topic: str, offset: int, timestamp: int) -> Record:
     """A record with nothing in it."""
-    return cast(Record, ConsumerRecord(topic, 0, offset, timestamp, 0, b"k", b"v", None, 1, 1, ()))
+    return Record(topic, 0, offset, timestamp, b"k", b"v")
 
 
 def test_records_of_several_topics_come_in_timestamp_order() -> None:
