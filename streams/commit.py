@@ -4,11 +4,13 @@ Per partition one Kafka batch holds the changed keys, the outputs (the outbox) a
 crash anywhere leaves either nothing, or all that the next owner needs to publish the same bytes and go on.
 """
 
+import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.types import TP
 
 from streams.agent import BatchAgent
@@ -23,12 +25,14 @@ from streams.positions import (
     outbox_key,
     stamp,
 )
-from streams.producer import Produced
+from streams.producer import Row, content
+from streams.topics import partition_of
 
 if TYPE_CHECKING:
     from streams.app import LoanrouterApp
 
 Changes = dict[bytes, bytes | None]
+Packed = dict[TP, list[BatchBuilder]]
 
 
 class ForeignWrite(Exception):
@@ -43,14 +47,19 @@ class Write(NamedTuple):
     position: Position
 
 
-def _records(write: Write, now: int) -> Iterable[Produced]:
+def _rows(write: Write, now: int) -> Iterator[Row]:
     mark = stamp(write.epoch)
     for key, payload in write.changes.items():
         if payload is None:
-            yield Produced(key, None, now, ((STAMP_HEADER, mark),))
+            yield key, None, now, ((STAMP_HEADER, mark),)
         else:
-            yield Produced(key, mark + payload, now, ())
-    yield Produced(POSITION_KEY, mark + encode_position(write.position), now, ())
+            yield key, mark + payload, now, ()
+    yield POSITION_KEY, mark + encode_position(write.position), now, ()
+
+
+def _check(changes: Mapping[bytes, bytes | None]) -> None:
+    if min(changes, default=b"\x01")[:1] in (b"", RESERVED) or b"" in changes.values():
+        raise ValueError("a key must not be empty nor begin with a zero byte, and a payload must not be empty")
 
 
 class Committer:
@@ -63,16 +72,20 @@ class Committer:
 
     async def commit(self, batch: Batch, results: Mapping[int, PartitionResult]) -> None:
         """Make `results` durable and the batch's offsets committable; see `Batch.commit`."""
+        for result in results.values():
+            _check(result.changes)
         await self._confirm(batch)
-        writes = {}
+        writes, packed = {}, {}
         for partition, result in results.items():
-            write = self._write_of(partition, result, batch.next_offsets.get(partition, {}))
-            if write is not None:
-                writes[partition] = write
+            if self._changes_nothing(partition, result):
+                continue
+            packed[partition] = await self._pack(result.outputs)
+            offsets = batch.next_offsets.get(partition, {})
+            writes[partition] = self._write_of(partition, result, offsets, packed[partition])
         await self._write(writes, batch)
-        if outputs := [output for partition in writes for output in results[partition].outputs]:
+        if any(packed.values()):
             await self._confirm(batch)
-            await self._publish(outputs)
+            await asyncio.gather(*(self._publish(outputs) for outputs in packed.values()))
         for partition in writes:
             self._table.partition(partition).unsent = False
         self._app.consumer.acknowledge(
@@ -102,8 +115,7 @@ class Committer:
             if state.needs_claim:
                 claims[partition] = Write(max(state.epoch + 1, generation), state.unrepaired(), position)
         await self._write(claims)
-        if unsent:
-            await self._publish(unsent)
+        await self._publish(await self._pack(unsent))
         for partition in partitions:
             self._table.partition(partition).unsent = False
 
@@ -117,19 +129,15 @@ class Committer:
         if batch is not None and batch.given_up:
             raise Revoked("the rebalance did not wait for this batch any longer")
 
-    def _write_of(self, partition: int, result: PartitionResult, offsets: Mapping[str, int]) -> Write | None:
+    def _changes_nothing(self, partition: int, result: PartitionResult) -> bool:
+        memo = self._table.partition(partition).position.memo
+        return not result.changes and not result.outputs and result.memo == memo
+
+    def _write_of(self, partition: int, result: PartitionResult, offsets: Mapping[str, int], outputs: Packed) -> Write:
         state = self._table.partition(partition)
         position = state.position
-        if not result.changes and not result.outputs and result.memo == position.memo:
-            return None
-        changes: Changes = {}
-        for key, payload in result.changes.items():
-            if key[:1] == RESERVED or payload == b"":
-                raise ValueError("a key of a table must not begin with a zero byte, and a payload must not be empty")
-            changes[key] = payload
-        pieces = encode_outbox(position.sequence + 1, result.outputs)
-        for index, piece in enumerate(pieces):
-            changes[outbox_key(index)] = piece
+        contents = [(tp.topic, tp.partition, content(batch)) for tp, batches in outputs.items() for batch in batches]
+        pieces = encode_outbox(position.sequence + 1, contents)
         position = Position(
             sequence=position.sequence + bool(pieces),
             offsets={**position.offsets, **offsets},
@@ -137,36 +145,39 @@ class Committer:
             pieces=len(pieces),
             from_records=bool(offsets),
         )
-        return Write(state.owned_epoch, changes, position)
+        outbox = {outbox_key(index): piece for index, piece in enumerate(pieces)}
+        return Write(state.owned_epoch, {**result.changes, **outbox}, position)
 
     async def _write(self, writes: Mapping[int, Write], batch: Batch | None = None) -> None:
-        if not writes:
-            return
         now = int(time.time() * 1000)
         topic = self._table.changelog_topic_name
-        sent = await self._app.producer.send_batches(
-            {TP(topic, partition): _records(write, now) for partition, write in writes.items()}
+        producer = self._app.producer
+        packed = {partition: producer.pack(_rows(write, now)) for partition, write in writes.items()}
+        sent = await asyncio.gather(
+            *(producer.send_batches(TP(topic, partition), batches) for partition, batches in packed.items())
         )
         self._raise_if_given_up(batch)  # recovery has read these records, or will
-        for tp, batches in sent.items():
-            state = self._table.partition(tp.partition)
+        for (partition, write), batches in zip(writes.items(), sent, strict=True):
+            state = self._table.partition(partition)
             for base_offset, count in batches:
                 if base_offset != state.next_offset:
                     raise ForeignWrite(
-                        f"{topic}, partition {tp.partition}: our records are at offset {base_offset}, where"
+                        f"{topic}, partition {partition}: our records are at offset {base_offset}, where"
                         f" {state.next_offset} was expected"
                     )
                 state.next_offset += count
-            state.written(*writes[tp.partition])
+            state.written(*write)
 
-    async def _publish(self, outputs: Iterable[Output]) -> None:
+    async def _pack(self, outputs: Sequence[Output]) -> Packed:
         producer = self._app.producer
-        batches: dict[TP, list[Produced]] = defaultdict(list)
+        counts = {topic: await producer.partitions(topic) for topic in {output.topic for output in outputs}}
+        rows: dict[tuple[str, int], list[Row]] = defaultdict(list)
         for output in outputs:
-            partition = output.partition
+            topic, partition = output.topic, output.partition
             if partition is None:
-                partition = await producer.partition_of(output.topic, output.key or b"")
-            batches[TP(output.topic, partition)].append(
-                Produced(output.key, output.value, output.timestamp, output.headers)
-            )
-        await producer.send_batches(batches)
+                partition = partition_of(output.key or b"", counts[topic])
+            rows[topic, partition].append((output.key, output.value, output.timestamp, output.headers))
+        return {TP(*tp): producer.pack(found) for tp, found in rows.items()}
+
+    async def _publish(self, outputs: Packed) -> None:
+        await asyncio.gather(*(self._app.producer.send_batches(tp, batches) for tp, batches in outputs.items()))

@@ -5,9 +5,12 @@ Keys that begin with a zero byte are ours; customer and funder ids cannot (contr
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.memory_records import MemoryRecords
 
 from streams.batches import Output
 
@@ -20,6 +23,8 @@ OUTBOX_KEY = b"\x00outbox\x00"
 PIECE_BYTES = 400_000  # of outputs in one outbox record: one output may be larger than a changelog takes
 
 Headers = Sequence[tuple[str, bytes]]
+PackedBatch = tuple[str, int, bytes]
+"""Topic, partition and content of a Kafka batch of outputs: what is published is packed once, and stored as it is."""
 
 
 class UnknownVersion(Exception):
@@ -42,7 +47,7 @@ class Position(msgspec.Struct, array_like=True, frozen=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _position_decoder = msgspec.msgpack.Decoder(Position)
-_outputs_decoder = msgspec.msgpack.Decoder(list[Output])
+_batches_decoder = msgspec.msgpack.Decoder(list[PackedBatch])
 _SEQUENCE = struct.Struct(">Q")
 
 
@@ -70,11 +75,11 @@ def decode_position(payload: bytes) -> Position:
     return _position_decoder.decode(payload)
 
 
-def encode_outbox(sequence: int, outputs: list[Output]) -> list[bytes]:
-    """The payloads of the outbox records that hold `outputs`; none when there are none."""
-    if not outputs:
+def encode_outbox(sequence: int, batches: Sequence[PackedBatch]) -> list[bytes]:
+    """The payloads of the outbox records that hold the outputs' `batches`; none when there are none."""
+    if not batches:
         return []
-    packed = _encoder.encode(outputs)
+    packed = _encoder.encode(batches)
     mark = _SEQUENCE.pack(sequence)
     return [mark + packed[start : start + PIECE_BYTES] for start in range(0, len(packed), PIECE_BYTES)]
 
@@ -89,7 +94,21 @@ def decode_outbox(position: Position, records: dict[bytes, bytes]) -> list[Outpu
     pieces = [records.get(outbox_key(index), b"") for index in range(position.pieces)]
     if not pieces or not all(piece.startswith(mark) for piece in pieces):
         return []
-    return _outputs_decoder.decode(b"".join(piece[_SEQUENCE.size :] for piece in pieces))
+    batches = _batches_decoder.decode(b"".join(piece[_SEQUENCE.size :] for piece in pieces))
+    return [
+        Output(topic, record.key, record.value, record.timestamp, tuple(record.headers), partition)
+        for topic, partition, packed in batches
+        for record in _records(packed)
+    ]
+
+
+def _records(packed: bytes) -> Iterator[Any]:
+    stored = MemoryRecords(packed)
+    while stored.has_next():
+        batch = stored.next_batch()
+        if not batch.validate_crc():
+            raise CorruptRecordException("an outbox is not what was written")
+        yield from batch
 
 
 def outbox_key(index: int) -> bytes:

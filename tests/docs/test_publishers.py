@@ -66,7 +66,7 @@ def test_every_field_of_a_decision_is_described() -> None:
 def test_reasons_and_headers_of_dead_letters_are_described() -> None:
     """Reasons in the order in which they apply, headers as they are set."""
     first = [row[0].strip("`") for row in rows(section(PAGE, "Dead letters"))]
-    letter = dead_letter(Settings(), LogRecord("repayments", 0, 0, 0, b"k", b"{"), "not_json", "")  # type: ignore[arg-type]
+    letter = dead_letter(Settings(), LogRecord("repayments", 0, 0, 0, b"k", b"{"), "not_json", "")
     assert first == [name for name, _ in letter.headers] + list(get_args(Reason))
 
 

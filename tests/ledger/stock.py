@@ -20,7 +20,6 @@ from rotation.turn import Turn
 from streams.batches import Output, Record
 from streams.codec import BadInput, decode
 from streams.deadletters import dead_letter
-from streams.log import LogRecord
 from streams.reservations import RedisBook
 from streams.topics import BORROWER_INPUTS, app_id, topic_name
 
@@ -67,10 +66,7 @@ def main() -> None:
         message = event.message
         at = round(message.timestamp * 1000)
         headers = tuple(cast(Any, message.headers))
-        record = cast(
-            Record,
-            LogRecord(message.topic, message.partition, message.offset, at, message.key, message.value, headers),
-        )
+        record = Record(message.topic, message.partition, message.offset, at, message.key, message.value, headers)
         happened = decode(names[record.topic], record.key, record.value, at, known_funders=policy.limits, latest=None)
         if isinstance(happened, BadInput | CaptureSignal):
             assert isinstance(happened, BadInput)

@@ -1,7 +1,6 @@
 """Replay leads each attempt to the answer that it got, whatever the timestamps around it are."""
 
 from collections.abc import Sequence
-from typing import cast
 
 import msgspec
 
@@ -16,7 +15,7 @@ from rotation.events import BorrowerEvent
 from rotation.outputs import Decision
 from rotation.policy import Policy
 from rotation.waves import waves
-from streams.batches import PartitionBatch, Record
+from streams.batches import PartitionBatch
 from streams.log import LogRecord
 from streams.topics import BORROWER_INPUTS
 from tests.rotation.world import NO_ROTATION, T0, configuration, grant, outcome, request
@@ -39,8 +38,7 @@ class OnePartition:
 
     def batch(self, *events: tuple[str, BorrowerEvent], at: int = T0) -> list[Decision]:
         """Work on one batch; all its records are stamped with the same millisecond. Returns what it decided."""
-        inputs = [self._append(topic, event.customer_id, msgspec.json.encode(event), at) for topic, event in events]
-        records = cast(list[Record], inputs)
+        records = [self._append(topic, event.customer_id, msgspec.json.encode(event), at) for topic, event in events]
         part = PartitionBatch(0, BORROWER_INPUTS, records, self._state, self._memo)
         share = Share(self._settings, part, self._tenure, self._policy, latest=None, elapsed=None)
         wave = waves(share.turns())
