@@ -47,13 +47,13 @@ class Borrower:
                 risk_grade=self._grade,
             )
 
-    def request(self, number: int) -> Record:
-        """Their drawdown request of that number (from 0)."""
+    def request(self, number: int, at: int | None = None) -> Record:
+        """Their drawdown request of that number (from 0), `at` that time (ms)."""
         drawdown_id = f"dd-{self._number:06d}-{number}"
         dice = Random(drawdown_id)
         return self._record(
             "drawdown-requests",
-            self._start + number * 60_000,
+            self._start + number * 60_000 if at is None else at,
             event_id=f"{drawdown_id}-asked",
             drawdown_id=drawdown_id,
             amount=10_000 * round(min(300, max(3, dice.lognormvariate(3.6, 0.8)))),

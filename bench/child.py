@@ -3,7 +3,7 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -89,16 +89,22 @@ class Child:
 
 
 class Usage(NamedTuple):
-    """CPU seconds (user and system) and the peak of resident memory (bytes), with descendants."""
+    """CPU seconds (user and system), resident memory and its peak (bytes), with descendants."""
 
     cpu: float
+    resident: int
     peak_memory: int
+
+    @classmethod
+    def of_all(cls, used: Iterable["Usage"]) -> "Usage":
+        """The sum."""
+        parts = list(used)
+        return cls(sum(p.cpu for p in parts), sum(p.resident for p in parts), sum(p.peak_memory for p in parts))
 
 
 def session_usage(session: int) -> Usage:
     """Usage of all processes of a session that run, and of the children they have waited for."""
-    processes = list(_processes(session))
-    return Usage(sum(process.cpu for process in processes), sum(_peak_memory(process.pid) for process in processes))
+    return Usage.of_all(Usage(process.cpu, *_memory(process.pid)) for process in _processes(session))
 
 
 class _Process(NamedTuple):
@@ -119,10 +125,12 @@ def _processes(session: int) -> Iterator[_Process]:
             yield _Process(int(folder.name), sum(map(int, fields[11:15])) / _TICK)
 
 
-def _peak_memory(pid: int) -> int:
+def _memory(pid: int) -> tuple[int, int]:
+    """Resident memory and its peak."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
-        return 0
-    lines = (line.split() for line in status.splitlines() if line.startswith("VmHWM:"))
-    return sum(int(fields[1]) * 1024 for fields in lines)
+        return 0, 0
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    resident, peak = (int(fields.get(name, "0 kB").split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+    return resident, peak

@@ -1,7 +1,6 @@
 """Engines side by side: rounds in turn, ratios within a round, and no result when they decide differently."""
 
 import sys
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -55,8 +54,8 @@ async def compare(
     for number in range(1, rounds + 1):
         for engine in comparison.engines[:: 1 if number % 2 else -1]:
             progress = Progress(f"{comparison.name}, round {number} of {rounds}, {engine.name}")
-            prefix = f"{comparison.name}{number}-{engine.name}-{uuid.uuid4().hex[:8]}."
-            run = Run(servers, topics, engine, prefix, comparison.config, progress.say)
+            name = f"{comparison.name}{number}-{engine.name}"
+            run = Run(servers, topics, engine, name, comparison.config, progress.say)
             try:
                 measured, decisions = await run.measure(loads[engine.share], comparison.prepare, number, companion)
             except EngineFailed as error:

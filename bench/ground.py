@@ -92,17 +92,20 @@ class Topics:
     async def fill(self, records: Laid, prefix: str) -> None:
         """Append records to the topics of a run, in batches."""
         for (name, partition), placed in records.by_partition.items():
-            topic = prefix + name
-            sent = []
-            builder = self._producer.create_batch()
-            for record in placed:
-                entry: dict[str, Any] = {"timestamp": record.timestamp, "key": record.key, "value": record.value}
-                if builder.append(**entry, headers=[]) is None:
-                    sent.append(await self._producer.send_batch(builder, topic, partition=partition))
-                    builder = self._producer.create_batch()
-                    builder.append(**entry, headers=[])
-            sent.append(await self._producer.send_batch(builder, topic, partition=partition))
-            await asyncio.gather(*sent)
+            await self.append(prefix + name, partition, placed)
+
+    async def append(self, topic: str, partition: int, records: Iterable[Record]) -> None:
+        """Append records to one partition, in batches; `topic` counts, not what they name."""
+        sent = []
+        builder = self._producer.create_batch()
+        for record in records:
+            entry: dict[str, Any] = {"timestamp": record.timestamp, "key": record.key, "value": record.value}
+            if builder.append(**entry, headers=[]) is None:
+                sent.append(await self._producer.send_batch(builder, topic, partition=partition))
+                builder = self._producer.create_batch()
+                builder.append(**entry, headers=[])
+        sent.append(await self._producer.send_batch(builder, topic, partition=partition))
+        await asyncio.gather(*sent)
 
     async def pace(self, records: Sequence[Record], prefix: str, rate: float) -> None:
         """Append records one by one, `rate` a second."""

@@ -43,10 +43,21 @@ ENGINES = (OURS, PLAIN, TUNED)
 
 
 def comparison(folder: Path, events: int) -> Comparison:
-    """All engines on about `events` requests; writes the rotation configuration into `folder`."""
+    """All engines on about `events` requests."""
+    return Comparison("job", ENGINES, partial(load, events), prepare, write_configuration(folder))
+
+
+def workers(folder: Path, events: int) -> Comparison:
+    """One, two and four workers on about `events` requests."""
+    engines = [replace(OURS, name=f"workers-{n}", title=f"workers-{n}", processes=n) for n in (1, 2, 4)]
+    return Comparison("workers", engines, partial(load, events), prepare, write_configuration(folder))
+
+
+def write_configuration(folder: Path) -> Path:
+    """The rotation configuration as a file in `folder`."""
     config = folder / "rotation.yaml"
     config.write_text(json.dumps(configuration(), indent=1))  # JSON is YAML too
-    return Comparison("job", ENGINES, partial(load, events), prepare, config)
+    return config
 
 
 def load(events: int, share: float) -> Load:

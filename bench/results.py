@@ -1,23 +1,13 @@
 """Results as they are kept: one JSON document, to which each run of a benchmark adds its section."""
 
-import os
-import platform
-import time
 from pathlib import Path
 
 import msgspec
 
+from bench.latency import Latency
+from bench.machine import Machine
+from bench.memory import Memory
 from bench.run import Measured
-
-
-class Machine(msgspec.Struct, frozen=True):
-    """Where it was measured. `load` is the load average of the last minute before: above 1 others were at work."""
-
-    cpus: int
-    processor: str
-    python: str
-    load: float
-    measured_on: str
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -42,17 +32,9 @@ class Results(msgspec.Struct, omit_defaults=True):
 
     job: Compared | None = None
     rule: Compared | None = None
-
-
-def this_machine() -> Machine:
-    """The machine as it is now."""
-    return Machine(
-        cpus=os.cpu_count() or 1,
-        processor=_processor(),
-        python=platform.python_version(),
-        load=os.getloadavg()[0],
-        measured_on=time.strftime("%Y-%m-%d"),
-    )
+    workers: Compared | None = None
+    latency: Latency | None = None
+    memory: Memory | None = None
 
 
 def read(path: Path) -> Results:
@@ -69,10 +51,3 @@ def write(path: Path, results: Results) -> None:
     """Keep them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(encode(results))
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()

@@ -12,6 +12,7 @@ each request, and end on SIGTERM. It is measured in this order:
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -31,7 +32,7 @@ REQUESTS = "drawdown-requests"
 DECISIONS = "routing-decisions"
 APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
 _POLL_SECONDS = 0.05
-_STALLED_SECONDS = 90.0
+_STALLED_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +135,7 @@ class Processes:
 
     def usage(self) -> Usage:
         """What they have used together."""
-        used = [child.usage() for child in self.children]
-        return Usage(sum(one.cpu for one in used), sum(one.peak_memory for one in used))
+        return Usage.of_all(child.usage() for child in self.children)
 
     def stop(self) -> None:
         """End them as an operator would."""
@@ -151,8 +151,10 @@ class Run:
     """One run of an engine."""
 
     def __init__(
-        self, servers: Servers, topics: Topics, engine: Engine, prefix: str, config: Path, say: Say | None = None
+        self, servers: Servers, topics: Topics, engine: Engine, name: str, config: Path, say: Say | None = None
     ) -> None:
+        """`name` begins the topic prefix; `config` is the rotation configuration's file."""
+        prefix = f"{name}-{uuid.uuid4().hex[:8]}."
         self.settings = Settings(
             kafka=servers.kafka,
             redis=servers.redis,

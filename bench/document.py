@@ -1,0 +1,79 @@
+"""`docs/performance.md`, from results."""
+
+from collections.abc import Iterator
+
+from bench.machine import Machine
+from bench.results import Compared, Results
+from bench.tables import Table, comparison, delays, recovery
+
+_BUSY = 1.0
+
+_HEAD = """\
+# Performance
+
+Written by `./dev bench report` from [performance.json](performance.json); `./dev bench` measures it again (`./dev
+bench --help`). All engines of a table work on one Apache Kafka 4.3.1 and one Redis on one machine, in turn, round
+after round. An engine's topics are filled while it is frozen; time runs from its release to the append of its last
+decision, CPU is user and system of its processes without the servers'. Figures are medians with the extremes over
+the rounds; a ratio is taken within a round. Engines must make the same decisions, byte for byte, or there is no
+figure. "Second half" is decisions per CPU-second once half of them are made, past every warm-up.
+"""
+
+_JOB = """\
+Drawdown requests of many borrowers with four to seven credit grants each at twelve funders, decided by all rules,
+reserved in Redis, with state, changelog and confirmed decisions. Plain Faust runs the same core one event at a
+time, as its documentation shows; it gets fewer borrowers, since it is slow."""
+
+_RULE = """\
+Per request: leave out the borrower's last funder, choose one of the others by a weighted hash, keep the last four
+funders with a changelog. This shows what the stream costs, without the job. The loops and `faust-by-hand` write a
+changelog, but have no recovery, no rebalance and no retries; our stream writes its outputs into the changelog too,
+so that a crash repeats the same bytes."""
+
+_WORKERS = """\
+The full job with one, two and four worker processes in one group. Servers and harness take their share of the same
+processors, so decisions per CPU-second say what another worker costs."""
+
+_LATENCY = """\
+Requests come at a steady rate. From the append of a request to that of its decision, both by the broker's clock. An
+engine that did not keep up has delays that grow with the length of the run."""
+
+_MEMORY = """\
+Borrowers with a ledger of twenty loans. From the start of the process until `/readyz` says ready, with the
+changelog to read, and with the data folder of the worker before."""
+
+
+def markdown(results: Results) -> str:
+    """The whole document."""
+    return "\n".join([_HEAD, *_sections(results)])
+
+
+def _sections(results: Results) -> Iterator[str]:
+    if results.job is not None or results.rule is not None:
+        yield "![Decisions per second and per CPU-second](performance.svg)\n"
+    if results.job is not None:
+        yield _compared("The full job", _JOB, results.job)
+    if results.rule is not None:
+        yield _compared("A keyed rule with state", _RULE, results.rule)
+    if results.workers is not None:
+        yield _compared("Several workers", _WORKERS, results.workers)
+    if results.latency is not None:
+        yield _section(delays(results.latency), _LATENCY, results.latency.machine)
+    if results.memory is not None:
+        yield _section(recovery(results.memory), _MEMORY, results.memory.machine)
+
+
+def _compared(title: str, text: str, section: Compared) -> str:
+    names = "".join(f"- `{name}`: {words}\n" for name, words in section.titles.items() if name != words)
+    return _section(comparison(title, section), text, section.machine) + "\n" + names
+
+
+def _section(table: Table, text: str, machine: Machine) -> str:
+    lines = ["| " + " | ".join(table.head) + " |", "|---" + "|---:" * (len(table.head) - 1) + "|"]
+    lines += ["| " + " | ".join(row) + " |" for row in table.rows]
+    return f"## {table.title}\n\n{text}\n\n{_where(machine)}\n\n" + "\n".join(lines) + "\n"
+
+
+def _where(machine: Machine) -> str:
+    busy = "" if machine.load < _BUSY else f" **The machine was busy with other work (load {machine.load:.0f}).**"
+    return f"{machine.measured_on}, {machine.cpus} processors ({machine.processor}), Python {machine.python}.{busy}"
