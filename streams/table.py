@@ -29,6 +29,9 @@ class PartitionState:
 
     Records count only from the position record that closes their batch, and only if no higher epoch wrote before
     them. What did not count but may hide an older record after compaction is in `repairs`: to be written again.
+
+    Compaction also removes the position records that closed older batches, and leaves gaps in the offsets. What
+    stands before a gap counts: either its batch was closed, or a later claim wrote its key again.
     """
 
     def __init__(self) -> None:
@@ -46,6 +49,8 @@ class PartitionState:
         """Take one record of the changelog; records before `next_offset` are known."""
         if offset < self.next_offset:
             return
+        if offset > self.next_offset:
+            self._settle()
         self.next_offset = offset + 1
         epoch = read_epoch(value, headers)
         if epoch < self.epoch:
@@ -85,6 +90,12 @@ class PartitionState:
         self._open.clear()
 
     def _close(self, position: Position) -> None:
+        self._settle()
+        self.repairs = {key for key in self.repairs if key[:1] != RESERVED}  # the position is written again
+        self.unsent = self.unsent or position.sequence != self.position.sequence
+        self.position = position
+
+    def _settle(self) -> None:
         for key, payload in self._open.items():
             if key[:1] == RESERVED:
                 self._outbox[key] = payload or b""
@@ -94,8 +105,6 @@ class PartitionState:
                 self.data[key] = payload
         self.repairs.difference_update(self._open)
         self._open.clear()
-        self.unsent = self.unsent or position.sequence != self.position.sequence
-        self.position = position
 
 
 class PartitionedTable(faust.Table[bytes, bytes]):
