@@ -74,7 +74,7 @@ class Router:
         now = monotonic()
         tenure = self._tenures.get(part.partition)
         if tenure is None or tenure.state is not part.state:
-            tenure = self._tenures[part.partition] = Tenure(part.state, now)
+            tenure = self._tenures[part.partition] = Tenure(part.state, part.marks, now)
         if part.records:
             tenure.last_records = now
         wall = int(time() * 1000) if self._settings.clock == "wall" else None

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from heapq import heappop, heappush
 
 from rotation.policy import Policy
-from rotation.state import stored_wake_at
 
 
 class Tenure:
     """One partition in our hands. `state` is its part of the borrowers table; a new one means a new tenure."""
 
-    def __init__(self, state: Mapping[bytes, bytes], now: float) -> None:
-        """`now` is a monotonic clock's seconds."""
+    def __init__(self, state: Mapping[bytes, bytes], marks: Mapping[bytes, int], now: float) -> None:
+        """`marks` tell when borrowers want to be woken (ms); `now` is a monotonic clock's seconds."""
         self.state = state
         #: When the last records came; a partition just taken over may have many waiting.
         self.last_records = now
@@ -21,8 +20,8 @@ class Tenure:
         self.policy: Policy | None = None
         self._wake_at: dict[str, int] = {}
         self._queue: list[tuple[int, str]] = []
-        for key, stored in state.items():
-            self.set_wake(key.decode(), stored_wake_at(stored))
+        for key, at in marks.items():
+            self.set_wake(key.decode(), at)
 
     def set_wake(self, customer_id: str, at: int | None) -> None:
         """When the borrower wants to be woken next (ms of stream time); None for never."""

@@ -15,6 +15,7 @@ from agents.reserve import Reservations
 from agents.route import Router
 from config.rotation import Revision
 from config.settings import Settings
+from rotation.state import stored_wake_at
 from streams.app import LoanrouterApp, create_app
 from streams.batches import Batch
 from streams.guide import Guide
@@ -58,7 +59,7 @@ def worker_app(settings: Settings, guide: Guide, book: RedisBook) -> LoanrouterA
     app = create_app(settings)
     requests = topic_name(settings, "drawdown-requests")
 
-    @app.batch_agent("route", topics=list(BORROWER_INPUTS), table="borrowers")
+    @app.batch_agent("route", topics=list(BORROWER_INPUTS), table="borrowers", mark=stored_wake_at)
     async def route(batches: faust.Stream[Batch]) -> None:
         await router.run(batches)
 

@@ -11,6 +11,7 @@ from config.problems import ConfigError
 from config.revisions import first_revision
 from config.rotation import Revision
 from config.settings import Settings
+from streams.store import StoreError, StoreInUse
 from streams.topics import TopicsError
 from streams.worker import run_worker
 
@@ -28,8 +29,10 @@ def worker() -> None:
         if settings.config.exists():
             _first(settings)
         run_worker(serving(settings, lambda: _first(settings)))
-    except (ConfigError, TopicsError) as error:
+    except (ConfigError, TopicsError, StoreInUse) as error:
         raise click.UsageError(str(error)) from None
+    except StoreError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _first(settings: Settings) -> Revision:

@@ -33,6 +33,7 @@ class Settings:
     web_host: str = "127.0.0.1"
     web_port: int = 6066
     data: Path = Path("data")
+    cache_mb: int = 256
     clock: Literal["wall", "stream"] = "wall"
     replication: int = 1
     session_timeout_seconds: int = 30
@@ -205,6 +206,7 @@ VARIABLES = (
     Variable("LOANROUTER_WEB", "web_host", "host:port", lambda text: _host_and_port(text)[0]),
     Variable("LOANROUTER_WEB", "web_port", "host:port", lambda text: _host_and_port(text)[1]),
     Variable("LOANROUTER_DATA", "data", "the path of the folder for local state", Path),
+    Variable("LOANROUTER_CACHE_MB", "cache_mb", "a whole number of MB from 16 to 100000", _whole_number(16, 100_000)),
     Variable("LOANROUTER_CLOCK", "clock", "wall or stream", _one_of("wall", "stream")),
     Variable("LOANROUTER_REPLICATION", "replication", "a whole number from 1 to 9", _whole_number(1, 9)),
     Variable(

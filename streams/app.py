@@ -17,9 +17,11 @@ from mode import CrashingSupervisor
 from config.settings import Settings
 from streams.agent import AgentBody, BatchAgent
 from streams.consumer import BatchConsumer
+from streams.partition import Mark
 from streams.producer import BATCH_BYTES, BatchProducer
 from streams.readiness import Readiness
 from streams.recovery import QuickTableManager
+from streams.store import Store
 from streams.table import PartitionedTable
 from streams.topics import app_id, topic_name
 
@@ -44,6 +46,7 @@ class LoanrouterApp(faust.App):
     def __init__(self, settings: Settings) -> None:
         check_versions()
         self.settings = settings
+        self.store = Store(settings.data / "tables", settings.cache_mb)
         self.batch_agents: dict[str, BatchAgent] = {}
         self.readiness = Readiness(self)
         session = float(settings.session_timeout_seconds)
@@ -85,15 +88,18 @@ class LoanrouterApp(faust.App):
         del args["bootstrap_servers"]
         return args
 
-    def batch_agent(self, name: str, *, topics: Sequence[str], table: str) -> Callable[[AgentBody], AgentT[Any]]:
+    def batch_agent(
+        self, name: str, *, topics: Sequence[str], table: str, mark: Mark | None = None
+    ) -> Callable[[AgentBody], AgentT[Any]]:
         """Register `async def agent(batches)` as a Faust agent over `topics` (without prefix), with a table of its own.
 
-        The order of `topics` decides which of two records with equal timestamps comes first.
+        The order of `topics` decides which of two records with equal timestamps comes first. `mark` gives a number
+        that is kept in memory for the records that have one, so that nobody has to read all to find them; a change of
+        what it gives needs a new `streams.store.FORMAT`.
         """
         names = tuple(topic_name(self.settings, topic) for topic in topics)
-        agent = BatchAgent(
-            name, names, cast(PartitionedTable, self.Table(table)), grace=self.settings.session_timeout_seconds / 8
-        )
+        kept = cast(PartitionedTable, self.Table(table, mark=mark))
+        agent = BatchAgent(name, names, kept, grace=self.settings.session_timeout_seconds / 8)
 
         def register(fun: AgentBody) -> AgentT[Any]:
             self.batch_agents[name] = agent

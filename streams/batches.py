@@ -12,7 +12,7 @@ exception ends the process with nothing acknowledged.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -59,8 +59,9 @@ class PartitionBatch:
     """One partition number's share of a batch.
 
     `records` are those of all the agent's topics in timestamp order (one topic's own records always in offset
-    order). `state` is the partition's table, read only, without the changes of this batch. `memo` is what the last
-    commit of this partition left (empty at first).
+    order). `state` is the partition's table, read only, without the changes of this batch: on disk, so reading all of
+    it takes long. `marks` are numbers that are kept in memory of those records that have one (`batch_agent`). `memo` is
+    what the last commit of this partition left (empty at first).
     """
 
     partition: int
@@ -68,6 +69,7 @@ class PartitionBatch:
     records: list[Record]
     state: Mapping[bytes, bytes]
     memo: bytes
+    marks: Mapping[bytes, int] = field(default_factory=dict)
 
 
 class Batch:

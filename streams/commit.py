@@ -1,4 +1,4 @@
-"""How a batch becomes durable: changelog, memory, outputs, offsets, in this order and each confirmed before the next.
+"""How a batch becomes durable: changelog, store, outputs, offsets, in this order and each confirmed before the next.
 
 Per partition one Kafka batch holds the changed keys, the outputs (the outbox) and, always last, the position. So a
 crash anywhere leaves either nothing, or all that the next owner needs to publish the same bytes and go on.
@@ -166,7 +166,7 @@ class Committer:
                         f" {state.next_offset} was expected"
                     )
                 state.next_offset += count
-            state.written(*write)
+            state.written(*write, now)
 
     async def _pack(self, outputs: Sequence[Output]) -> Packed:
         producer = self._app.producer

@@ -2,8 +2,8 @@
 
 Overrides of the aiokafka driver's `Consumer` (faust-streaming 0.15.3):
 - `_drain_messages`: one pump per batch agent fetches for its topics whenever the agent is free, and one pump passes
-  changelog records to the library's own path (recovery, standbys). The library's loop makes several asyncio tasks a
-  message, and sleeps a second whenever nothing is assigned.
+  changelog records to recovery and standbys by lists. The library's loop makes several asyncio tasks a message, and
+  sleeps a second whenever nothing is assigned.
 - acknowledgement (`_filter_tps_with_pending_acks`, `_new_offset`): one next offset per partition, not one entry per
   message.
 - `wait_empty`: what revocation and shutdown wait for is the batches in work, for a bounded time; then it commits.
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from heapq import merge
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers import aiokafka as driver
@@ -27,6 +27,7 @@ from streams.agent import BatchAgent
 from streams.batches import Batch, PartitionBatch, Record
 from streams.commit import Committer
 from streams.lease import POLL_SECONDS, LeasedConsumerThread, LeaseListener
+from streams.recovery import QuickTableManager
 
 if TYPE_CHECKING:
     from streams.app import LoanrouterApp
@@ -99,15 +100,13 @@ class BatchConsumer(driver.Consumer):
                 await self._until_resumed()
                 continue
             generation = self.app.consumer_generation_id
-            records = await self._thread.fetch_changes(tps)
-            if records and generation == self.app.consumer_generation_id:
-                # As in the library: recovery starts again from what it has seen when flow is suspended in between.
-                await self.wait_first(self._pass_on(records), self.suspend_flow.wait())
-
-    async def _pass_on(self, records: RecordLists) -> None:
-        for tp, changes in records.items():
-            for change in changes:
-                await self.callback(self._to_message(TP(*tp), change))
+            records = await self._thread.fetch(tps)
+            for tp, changes in records.items():
+                if generation != self.app.consumer_generation_id:
+                    break  # recovery starts again from what it has seen
+                if not cast(QuickTableManager, self.app.tables).recovery.take(TP(*tp), changes):
+                    await self.seek_wait({TP(*tp): 0})
+                await asyncio.sleep(0)
 
     async def _pump(self, agent: BatchAgent) -> None:
         fetch: asyncio.Future[RecordLists] | None = None
@@ -147,7 +146,8 @@ class BatchConsumer(driver.Consumer):
         for partition, by_topic in sorted(by_partition.items()):
             state = agent.table.partition(partition)
             ordered = in_timestamp_order(by_topic.get(topic, []) for topic in agent.topics)
-            partitions.append(PartitionBatch(partition, agent.topics, ordered, state.data, state.position.memo))
+            part = PartitionBatch(partition, agent.topics, ordered, state.data, state.position.memo, state.marks)
+            partitions.append(part)
             if ordered:
                 next_offsets[partition] = {topic: found[-1].offset + 1 for topic, found in by_topic.items()}
         return Batch(partitions, generation, next_offsets, Committer(self.app, agent).commit, agent.release)

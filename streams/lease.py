@@ -6,21 +6,18 @@ hold the partitions. What slips through is fenced by the epochs in the changelog
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from time import monotonic
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import ConsumerStoppedError
-from aiokafka.structs import ConsumerRecord, TopicPartition
+from aiokafka.structs import TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, ConsumerRebalanceListener, Transport
 from faust.types import TP
 
 from streams.batches import Record, Revoked
 from streams.fetch import fetched_records
-
-Fetch = Callable[[Fetcher], Awaitable[Mapping[TopicPartition, list[Any]]]]
 
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 0.02
@@ -90,18 +87,13 @@ class LeasedConsumerThread(AIOKafkaConsumerThread):
         return int(self._ensure_consumer()._coordinator.generation)
 
     async def fetch(self, tps: Set[TP]) -> Mapping[TopicPartition, list[Record]]:
-        """Wait up to a second for records of `tps`, from any event loop."""
-        return await self._fetch(lambda fetcher: fetched_records(fetcher, tps, POLL_SECONDS))
+        """Wait up to a second for records of `tps`, from any event loop.
 
-    async def fetch_changes(self, tps: Set[TP]) -> Mapping[TopicPartition, list[ConsumerRecord[Any, Any]]]:
-        """The same in the library's own records, which its way of recovery takes."""
-        return await self._fetch(lambda fetcher: fetcher.fetched_records(tps, timeout=POLL_SECONDS))
+        Not through the library's method queue: its two workers would be held by waiting fetches.
+        """
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._fetch(tps), self.thread_loop))
 
-    async def _fetch(self, fetch: Fetch) -> Mapping[TopicPartition, list[Any]]:
-        # Not through the library's method queue: its two workers would be held by waiting fetches.
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._run_fetch(fetch), self.thread_loop))
-
-    async def _run_fetch(self, fetch: Fetch) -> Mapping[TopicPartition, list[Any]]:
+    async def _fetch(self, tps: Set[TP]) -> Mapping[TopicPartition, list[Record]]:
         if not self.consumer.flow_active:
             return {}
         consumer = self._ensure_consumer()
@@ -112,7 +104,7 @@ class LeasedConsumerThread(AIOKafkaConsumerThread):
         self._fetches.add(task)
         try:
             with consumer._subscription.fetch_context():  # tells the coordinator that we are alive
-                return await fetch(consumer._fetcher)
+                return await fetched_records(consumer._fetcher, tps, POLL_SECONDS)
         except asyncio.CancelledError:
             return {}
         finally:

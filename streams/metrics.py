@@ -32,3 +32,6 @@ STATES_REFUSED = Counter("loanrouter_funder_states_refused", "Broken records of 
 BOOK_WAITS = Counter(
     "loanrouter_reservation_waits", "Times that work waited for the reservation book.", ["why"], registry=REGISTRY
 )
+CHANGELOG_RECORDS = Counter(
+    "loanrouter_changelog_records", "Records of its own changelogs that the worker read.", ["table"], registry=REGISTRY
+)

@@ -22,7 +22,7 @@ POSITION_KEY = b"\x00position"
 OUTBOX_KEY = b"\x00outbox\x00"
 PIECE_BYTES = 400_000  # of outputs in one outbox record: one output may be larger than a changelog takes
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 PackedBatch = tuple[str, int, bytes]
 """Topic, partition and content of a Kafka batch of outputs: what is published is packed once, and stored as it is."""
 
@@ -58,7 +58,7 @@ def stamp(epoch: int) -> bytes:
 
 def read_epoch(value: bytes | None, headers: Headers) -> int:
     """The epoch a changelog record was written under; raises `UnknownVersion`."""
-    source = value if value is not None else dict(headers)[STAMP_HEADER]
+    source = value if value is not None else dict(headers)[STAMP_HEADER] or b""
     version, epoch = STAMP.unpack_from(source)
     if version != VERSION:
         raise UnknownVersion(f"changelog record of version {version}, this software knows {VERSION}")

@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams.app import LoanrouterApp
+from streams.store import Identity
 
 RETRY_SECONDS = 0.5
 REMIND_SECONDS = 10.0
@@ -28,34 +29,42 @@ def run_worker(serving: AbstractAsyncContextManager[LoanrouterApp]) -> None:
 
 @asynccontextmanager
 async def running(app: LoanrouterApp) -> AsyncIterator[LoanrouterApp]:
-    """Run `app` in this event loop; stops it at the end, and raises what made it crash."""
-    await set_partitions(app)
-    app.finalize()
-    app.worker_init_post_autodiscover()
-    try:
-        await app.start()
-        yield app
-    finally:
-        await app.stop()
+    """Run `app` in this event loop; stops it at the end, and raises what made it crash.
+
+    Raises `StoreInUse` at once when another process has its folder, `StoreError` when its local store cannot be used.
+    """
+    with app.store.locked():
+        app.store.open(await _set_partitions(app))
+        app.finalize()
+        app.worker_init_post_autodiscover()
+        try:
+            await app.start()
+            yield app
+        finally:
+            await app.stop()
     if app.crash_reason is not None:
         raise app.crash_reason
 
 
-async def set_partitions(app: LoanrouterApp) -> None:
+async def _set_partitions(app: LoanrouterApp) -> Identity:
     """Wait for Kafka and the agents' topics; give each table's changelog as many partitions as its agent's topics.
 
     Raises `ValueError` when the topics of one agent differ in that.
     """
     wanted = sorted({topic for agent in app.batch_agents.values() for topic in agent.topics})
-    counts = await _partition_counts(app, wanted)
+    cluster, counts = await _partition_counts(app, wanted)
+    changelogs = {}
     for agent in app.batch_agents.values():
         partitions = {topic: counts[topic] for topic in agent.topics}
         if len(set(partitions.values())) > 1:
             raise ValueError(f"topics of one agent must have the same number of partitions: {partitions}")
-        agent.table.changelog_topic.partitions = min(partitions.values())
+        number = changelogs[agent.table.changelog_topic_name] = min(partitions.values())
+        agent.table.changelog_topic.partitions = number
+    return Identity(cluster, app.conf.id, changelogs)
 
 
-async def _partition_counts(app: LoanrouterApp, topics: list[str]) -> dict[str, int]:
+async def _partition_counts(app: LoanrouterApp, topics: list[str]) -> tuple[str, dict[str, int]]:
+    """The cluster's id, and how many partitions each of its topics has."""
     waited = 0.0
     while True:
         admin = AIOKafkaAdminClient(**app.settings.kafka_client_args())
@@ -65,7 +74,7 @@ async def _partition_counts(app: LoanrouterApp, topics: list[str]) -> dict[str, 
             counts = {topic["topic"]: len(topic["partitions"]) for topic in described}
             missing = [topic for topic in topics if not counts.get(topic)]
             if not missing:
-                return counts
+                return (await admin.describe_cluster())["cluster_id"] or "", counts
             problem = "topics are missing: " + ", ".join(missing)
         except (KafkaError, OSError) as error:
             problem = f"Kafka cannot be reached: {error}"

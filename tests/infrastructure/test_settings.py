@@ -28,6 +28,7 @@ ACCEPTED = [
     ("LOANROUTER_PARTITIONS", "32", {"partitions": 32}),
     ("LOANROUTER_WEB", "0.0.0.0:80", {"web_host": "0.0.0.0", "web_port": 80}),  # noqa: S104  # as in a container
     ("LOANROUTER_DATA", "/var/lib/x", {"data": Path("/var/lib/x")}),
+    ("LOANROUTER_CACHE_MB", "1024", {"cache_mb": 1024}),
     ("LOANROUTER_CLOCK", "stream", {"clock": "stream"}),
     ("LOANROUTER_REPLICATION", "3", {"replication": 3}),
     ("LOANROUTER_SESSION_TIMEOUT_SECONDS", "4", {"session_timeout_seconds": 4}),
@@ -48,6 +49,7 @@ REFUSED = [
     ("LOANROUTER_PARTITIONS", "0"),
     ("LOANROUTER_PARTITIONS", "8.0"),
     ("LOANROUTER_PARTITIONS", "eight"),
+    ("LOANROUTER_CACHE_MB", "15"),
     ("LOANROUTER_WEB", "6066"),
     ("LOANROUTER_WEB", "127.0.0.1:0"),
     ("LOANROUTER_CLOCK", "Wall"),

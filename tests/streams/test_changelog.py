@@ -1,39 +1,62 @@
-"""What a changelog means, whoever wrote it and whatever Kafka has compacted of it.
+"""What a changelog means, whoever wrote it, whatever Kafka has compacted of it, and wherever its reader was stopped.
 
 Invariant: after any history of owners who write batches, die in the middle of one, come back as zombies and are
 followed by others, the state that is read is what the closed batches of rightful owners made; and it stays that when
-Kafka compacts the log up to any record before the last claim.
+Kafka compacts the log up to any record before the last claim, and when the reader ends after any record and another
+one goes on from the store.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.positions import POSITION_KEY, STAMP_HEADER, Headers, Position, encode_position, stamp
-from streams.table import PartitionState
+from streams.batches import Record
+from streams.partition import PartitionState
+from streams.positions import POSITION_KEY, STAMP_HEADER, Position, encode_position, stamp
+from streams.store import Identity, Shelf, Store
 
 Changes = dict[bytes, bytes | None]
 
 
-class Written(NamedTuple):
-    """A record of the log."""
+class Shelves:
+    """Any number of empty shelves in one store."""
 
-    offset: int
-    key: bytes
-    value: bytes | None
-    headers: Headers
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._number = count()
+
+    def empty(self) -> Shelf:
+        """One more."""
+        return self._store.shelf(f"table-{next(self._number)}", 0)
 
 
-def read(log: list[Written]) -> PartitionState:
-    """The state that a worker recovers."""
-    state = PartitionState()
-    for record in log:
-        state.replay(*record)
+@pytest.fixture(scope="module")
+def shelves(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelves]:
+    """A store for all examples."""
+    store = Store(tmp_path_factory.mktemp("store"), 16)
+    with store.locked():
+        store.open(Identity("cluster", "app", {}))
+        yield Shelves(store)
+
+
+def odd(payload: bytes) -> int | None:
+    """A mark: the number in a payload, if it is odd."""
+    return int(payload) if int(payload) % 2 else None
+
+
+def read(shelf: Shelf, log: list[Record]) -> PartitionState:
+    """The state that a worker recovers with what is on the shelf."""
+    state = PartitionState(shelf, odd)
+    known = -1 if state.known_offset is None else state.known_offset
+    state.replay(record for record in log if record.offset > known)
     return state
 
 
-def compacted(log: list[Written], upto: int) -> list[Written]:
+def compacted(log: list[Record], upto: int) -> list[Record]:
     """The log after Kafka's cleaner has dealt with the records before the offset `upto`."""
     latest = {record.key: record.offset for record in log if record.offset < upto}
     return [record for record in log if record.offset >= upto or latest[record.key] == record.offset]
@@ -42,8 +65,9 @@ def compacted(log: list[Written], upto: int) -> list[Written]:
 class History:
     """One partition's changelog in the making, and what it must amount to."""
 
-    def __init__(self) -> None:
-        self.log: list[Written] = []
+    def __init__(self, shelves: Shelves) -> None:
+        self._shelves = shelves
+        self.log: list[Record] = []
         self.data: dict[bytes, bytes] = {}
         self.sequence = 0
         self.epoch = 0
@@ -52,7 +76,7 @@ class History:
 
     def claim(self) -> None:
         """A new owner reads the log and claims the partition, as `streams.commit` does."""
-        state = read(self.log)
+        state = read(self._shelves.empty(), self.log)
         self.last_claim = len(self.log)
         self.epoch = state.epoch + 1
         self._append(self.epoch, state.unrepaired(), state.position)
@@ -81,9 +105,12 @@ class History:
         mark = stamp(epoch)
         for key, payload in changes.items():
             value, headers = (None, ((STAMP_HEADER, mark),)) if payload is None else (mark + payload, ())
-            self.log.append(Written(len(self.log), key, value, headers))
+            self._put(key, value, headers)
         if position is not None:
-            self.log.append(Written(len(self.log), POSITION_KEY, mark + encode_position(position), ()))
+            self._put(POSITION_KEY, mark + encode_position(position), ())
+
+    def _put(self, key: bytes, value: bytes | None, headers: tuple[tuple[str, bytes | None], ...]) -> None:
+        self.log.append(Record("changelog", 0, len(self.log), 0, key, value, headers))
 
 
 changes = st.dictionaries(
@@ -101,15 +128,23 @@ steps = st.lists(
 
 
 @given(steps, st.data())
-def test_the_log_means_the_same_before_and_after_compaction(steps: list[tuple[Any, ...]], data: st.DataObject) -> None:
-    """Data, position and what is left to repair do not depend on what compaction has removed."""
-    history = History()
+def test_the_log_means_the_same_whatever_happened_to_it(
+    shelves: Shelves, steps: list[tuple[Any, ...]], data: st.DataObject
+) -> None:
+    """Data, marks, position and what is left to repair depend on neither compaction nor restarts of the reader."""
+    history = History(shelves)
     for step, *arguments in steps:
         step(history, *arguments)
     upto = data.draw(st.integers(0, history.last_claim))
+    stopped = data.draw(st.integers(0, len(history.log)))
     for log in (history.log, compacted(history.log, upto)):
-        state = read(log)
+        shelf = shelves.empty()
+        read(shelf, history.log[:stopped])
+        state = read(shelf, log)
         assert state.data == history.data
+        assert dict(state.data.items()) == history.data
+        assert state.marks == {key: int(value) for key, value in history.data.items() if odd(value)}
+        assert PartitionState(shelf).marks == state.marks
         assert state.position.sequence == history.sequence
         assert state.epoch == history.epoch
         assert state.unrepaired() == {}
