@@ -215,7 +215,8 @@ class Play:
 
     def _use(self) -> None:
         """The last revision and the funders' states come into force."""
-        self._policy = Policy(self.revisions[-1], self._states, self._offsets["funder-states"] - 1)
+        known = {revision.id: revision for revision in self.revisions}
+        self._policy = Policy(self.revisions[-1], self._states, self._offsets["funder-states"] - 1, known)
         self.book.limits = self._policy.limits
         self._handle()
 
