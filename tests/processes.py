@@ -112,6 +112,10 @@ class Workers:
         except OSError:
             return Page(0, "")
 
+    def log(self, name: str) -> bytes:
+        """What one has logged; for waiting only, no test looks into it."""
+        return (self._running[name].settings.data / "log").read_bytes()
+
     def metric(self, name: str, sample: str) -> float:
         """The value of a sample on a worker's `/metrics`, by its full name with labels; 0 when it is not there."""
         lines = (line.rpartition(" ") for line in self.page(name, "/metrics").text.splitlines())

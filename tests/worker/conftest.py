@@ -3,26 +3,68 @@
 import base64
 import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from aiokafka.structs import RecordMetadata
+import yaml
 
-from streams.embedded import EmbeddedRedis
+from streams.embedded import LOOPBACK, EmbeddedRedis, free_port
 from tests.conftest import Broker
-from tests.worker.service import Item, Service
+from tests.processes import Page, until
+from tests.rotation.world import grant, request
+from tests.worker.letters import Refused, refuse
+from tests.worker.service import Item, Service, now
 
 ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "config" / "rotation.yaml"
 EXAMPLES = ROOT / "tests" / "contract" / "examples"
+PAIR = ("one", "two")
 
 
-class Refused(NamedTuple):
-    """A record that was published, where it went, and for which reason it must be refused."""
+class ComingAndGoing(AbstractContextManager["ComingAndGoing"]):
+    """A Redis at one address that is away at first, may go again, and comes back empty."""
 
-    item: Item
-    sent: RecordMetadata
-    reason: str
+    def __init__(self) -> None:
+        self._port = free_port()
+        self._running = ExitStack()
+
+    def __exit__(self, *error: object) -> None:
+        self._running.close()
+
+    @property
+    def url(self) -> str:
+        """Where it is, or will be."""
+        return f"redis://{LOOPBACK}:{self._port}/0"
+
+    def come(self) -> None:
+        """Start it."""
+        self._running.enter_context(EmbeddedRedis(self._port))
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Inside, it is gone; then it comes back empty."""
+        self._running.close()
+        try:
+            yield
+        finally:
+            self.come()
+
+
+class Start(NamedTuple):
+    """How two workers started that found neither topics nor Redis at first."""
+
+    service: Service
+    redis: ComingAndGoing
+    without_topics: list[Page]
+    """What `/readyz` of each answered while there were no topics."""
+    without_redis: list[Page]
+    """What it answered while only Redis was away, with drawdowns waiting."""
+    asked: list[str]
+    """The drawdowns that waited."""
+    decided_too_early: int
+    """How many decisions were published while Redis was away."""
 
 
 class Opening(NamedTuple):
@@ -45,9 +87,7 @@ def opening(kafka: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """
     data = tmp_path_factory.mktemp("stream")
     with EmbeddedRedis() as redis:
-        settings = kafka.settings(
-            redis.url, data, config=ROOT / "config" / "rotation.yaml", partitions=8, clock="stream"
-        )
+        settings = kafka.settings(redis.url, data, config=CONFIG, partitions=8, clock="stream")
         with Service(settings) as service:
             service.create_topics()
             service.workers.start("only")
@@ -55,7 +95,7 @@ def opening(kafka: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             for line in examples("story.jsonl"):
                 service.publish(_item(line))
                 service.settle(line["key"])
-            yield Opening(service, [_refuse(service, line) for line in examples("bad.jsonl")])
+            yield Opening(service, [refuse(service, _item(line), line["reason"]) for line in examples("bad.jsonl")])
 
 
 @pytest.fixture
@@ -64,10 +104,59 @@ def stream(opening: Opening) -> Service:
     return opening.service
 
 
-def _refuse(service: Service, line: dict[str, Any]) -> Refused:
-    item = _item(line)
-    (sent,) = service.publish(item)
-    return Refused(item, sent, line["reason"])
+@pytest.fixture(scope="package")
+def start(kafka: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Two workers on the wall clock, ready for work: their funders are open day and night, with large quotas."""
+    data = tmp_path_factory.mktemp("wall")
+    document = yaml.safe_load(CONFIG.read_text())
+    for section in document["funders"]:
+        section.update(open="00:00-24:00", quota={"daily_amount": 10**12, "daily_count": 10**6})
+    config = data / "rotation.yaml"
+    config.write_text(yaml.safe_dump(document))
+    with ComingAndGoing() as redis, Service(kafka.settings(redis.url, data, config=config)) as service:
+        for name in PAIR:
+            service.workers.start(name)
+        for name in PAIR:
+            until_it_said(service, name)
+        without_topics = [service.workers.page(name, "/readyz") for name in PAIR]
+        service.create_topics()
+        asked = [ask_somebody(service, partition) for partition in range(service.settings.partitions)]
+        for name in PAIR:
+            until_it_waits_for_redis(service, name)
+        without_redis = [service.workers.page(name, "/readyz") for name in PAIR]
+        service.catch_up()
+        decided = len(service.said("routing-decisions"))
+        redis.come()
+        service.workers.wait_ready(*PAIR)
+        yield Start(service, redis, without_topics, without_redis, asked, decided)
+
+
+@pytest.fixture
+def pair(start: Start) -> Service:
+    """The two workers on the wall clock, both ready."""
+    start.service.workers.wait_ready(*PAIR)
+    return start.service
+
+
+def ask_somebody(service: Service, partition: int) -> str:
+    """Ask for a drawdown of a new borrower with two grants; gives its id."""
+    customer_id, drawdown_id = service.customer(partition), f"dd-{service.number()}"
+    at = now()
+    service.tell(*(grant(funder_id, at, customer_id=customer_id) for funder_id in ("cf-west", "cf-north")))
+    service.tell(request(drawdown_id, at, customer_id=customer_id))
+    return drawdown_id
+
+
+def until_it_waits_for_redis(service: Service, name: str) -> None:
+    """Wait until a worker has tried in vain for some time to reserve for what it has read."""
+    sample = 'loanrouter_reservation_waits_total{why="unavailable"}'
+    before = service.workers.metric(name, sample)
+    until(lambda: service.workers.metric(name, sample) >= before + 4, 60)
+
+
+def until_it_said(service: Service, name: str) -> None:
+    """Wait until a worker that can not start yet has logged something, which is why."""
+    until(lambda: service.workers.log(name), 60)
 
 
 def _item(line: dict[str, Any]) -> Item:

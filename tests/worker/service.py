@@ -2,8 +2,11 @@
 
 import asyncio
 import itertools
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from datetime import UTC, datetime
 from types import TracebackType
@@ -12,6 +15,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 import msgspec
 import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.partitioner import murmur2
 from aiokafka.structs import RecordMetadata, TopicPartition
 
@@ -22,7 +26,8 @@ from rotation.clock import DAY
 from rotation.events import BorrowerEvent, millis
 from rotation.outputs import Decision, FunderState, encode
 from streams.log import LogRecord
-from streams.topics import BORROWER_INPUTS, TOPICS, topic_name
+from streams.reading import stop_consumer
+from streams.topics import BORROWER_INPUTS, TOPICS, app_id, topic_name
 from tests.processes import Workers, loanrouter
 from tests.rotation.world import request
 
@@ -67,7 +72,9 @@ class Service:
         self.states_version = -1
         self._runner = asyncio.Runner()
         self._numbers = itertools.count(1)
-        self._said: list[LogRecord] = []
+        self._said: defaultdict[str, list[LogRecord]] = defaultdict(list)
+        self._values: defaultdict[str, list[bytes]] = defaultdict(list)
+        self._letter_values: set[bytes | None] = set()
         self._producer: AIOKafkaProducer | None = None
         self._consumer: AIOKafkaConsumer | None = None
 
@@ -78,7 +85,12 @@ class Service:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._runner, self.workers:
-            self._runner.run(self._disconnect())
+            self.disconnect()
+
+    def disconnect(self) -> None:
+        """Close the clients, before the broker goes."""
+        self._runner.run(self._disconnect())
+        self._producer = self._consumer = None
 
     # -- what publishers and operators do
 
@@ -96,14 +108,30 @@ class Service:
         """Publish events of borrowers, each stamped with its own time."""
         return self.publish(*(item_of(event, headers) for event in events))
 
+    def members(self) -> int:
+        """How many workers the group has, as the broker sees it."""
+        return self._runner.run(self._members())
+
     def configure(self, change: Callable[[dict[str, Any]], None]) -> None:
         """Publish the next revision: the first configuration, changed."""
+        self.revision += 1
+        self.publish(Item("rotation-config", self.record_of(self.revision, change), b"config"))
+
+    @contextmanager
+    def configured(self, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+        """Inside, decisions are made under the first configuration, changed; after it, unchanged again."""
+        self.configure(change)
+        self.wait_guided()
+        yield
+        self.configure(lambda document: None)
+        self.wait_guided()
+
+    def record_of(self, revision: int, change: Callable[[dict[str, Any]], None]) -> bytes:
+        """The record of a revision: the first configuration, changed."""
         document = deepcopy(self.document)
         change(document)
-        self.revision += 1
-        revision = msgspec.structs.replace(first_revision(document), id=self.revision)
-        record = encode_record(revision, author="risk", reason="a test", occurred_at=datetime.now(UTC))
-        self.publish(Item("rotation-config", record, b"config"))
+        numbered = msgspec.structs.replace(first_revision(document), id=revision)
+        return encode_record(numbered, author="risk", reason="a test", occurred_at=datetime.now(UTC))
 
     def set_state(self, state: FunderState) -> int:
         """Publish where a funder stands; gives the version of the funder states with it."""
@@ -116,21 +144,20 @@ class Service:
 
         Asks for decisions that are expired at once, in the past of the stream clock.
         """
-        asked_at = FIRST_DAY - DAY if self.settings.clock == "stream" else time.time_ns() // 1_000_000
-        for partition in range(self.settings.partitions):
-            guided = False
-            while not guided:
-                drawdown_id = f"dd-probe-{self.number()}"
-                self.tell(request(drawdown_id, asked_at, expires=asked_at, customer_id=self.customer(partition)))
-                (decision,) = self.decisions(drawdown_id)
-                states = decision.funder_states_version
-                guided = decision.config_revision >= self.revision and states >= self.states_version
+        asked_at = FIRST_DAY - DAY if self.settings.clock == "stream" else now()
+        waiting = list(range(self.settings.partitions))
+        while waiting:
+            asked = {partition: f"dd-probe-{self.number()}" for partition in waiting}
+            self.tell(
+                *(
+                    request(drawdown_id, asked_at, expires=asked_at, customer_id=self.customer(partition))
+                    for partition, drawdown_id in asked.items()
+                )
+            )
+            waiting = [p for p, drawdown_id in asked.items() if not self._guided(self.decisions(drawdown_id)[0])]
 
-    @staticmethod
-    def funder(document: dict[str, Any], funder_id: str) -> dict[str, Any]:
-        """The section of one funder in a configuration."""
-        section: dict[str, Any] = next(each for each in document["funders"] if each["id"] == funder_id)
-        return section
+    def _guided(self, decision: Decision) -> bool:
+        return decision.config_revision >= self.revision and decision.funder_states_version >= self.states_version
 
     # -- whom it is about
 
@@ -157,16 +184,19 @@ class Service:
 
     def said(self, topic: str) -> list[LogRecord]:
         """What has been read of an output topic."""
-        return [record for record in self._said if record.topic == topic]
+        return self._said[topic]
 
     def until(self, condition: Callable[[], T | None], seconds: float = 30) -> T:
         """Read until the condition gives something true, and return that; fails after `seconds`."""
         return self._runner.run(self._until(condition, seconds))
 
+    def catch_up(self) -> None:
+        """Read all that has been published."""
+        self._runner.run(self._drain())
+
     def values(self, drawdown_id: str) -> list[bytes]:
         """The bytes of each decision about a drawdown, repeats too, in order."""
-        marker = f'"drawdown_id":"{drawdown_id}"'.encode()
-        return [r.value for r in self.said("routing-decisions") if r.value is not None and marker in r.value]
+        return self._values[drawdown_id]
 
     def decisions(self, drawdown_id: str, count: int = 1) -> list[Decision]:
         """Wait for `count` decisions about a drawdown, and return all there are."""
@@ -185,20 +215,28 @@ class Service:
         """Those of them that have a borrower's key."""
         return [letter for letter in self.letters() if letter.record.key == customer_id.encode()]
 
-    def settle(self, customer_id: str) -> None:
-        """Wait until all that was published about a borrower is done, and all that it caused has been read.
+    def settle(self, *customer_ids: str) -> None:
+        """Wait until all that was published about borrowers is done, and all that it caused has been read.
 
         A record that is bad on purpose goes behind the others into each topic. When it has come out as a dead letter,
         those before it are done; when a second one has, what they caused is published.
         """
         for _ in range(2):
-            self._barrier(customer_id.encode())
-        self._runner.run(self._drain())
+            barriers = [
+                Item(topic, b"%s %d" % (_BARRIER, self.number()), customer_id.encode())
+                for customer_id in customer_ids
+                for topic in BORROWER_INPUTS
+            ]
+            self.publish(*barriers)
+            self._until_refused({item.value for item in barriers})
+        self.catch_up()
 
-    def _barrier(self, key: bytes) -> None:
-        barriers = {topic: b"%s %d" % (_BARRIER, self.number()) for topic in BORROWER_INPUTS}
-        self.publish(*(Item(topic, value, key) for topic, value in barriers.items()))
-        self.until(lambda: set(barriers.values()) <= {record.value for record in self.said("dead-letters")})
+    def settle_all(self) -> None:
+        """The same for all borrowers."""
+        self.settle(*map(self.customer, range(self.settings.partitions)))
+
+    def _until_refused(self, values: set[bytes | None]) -> None:
+        self.until(lambda: values <= self._letter_values)
 
     # -- the clients
 
@@ -218,15 +256,26 @@ class Service:
         )
 
     async def _disconnect(self) -> None:
-        for client in (self._producer, self._consumer):
-            if client is not None:
-                await client.stop()
+        if self._producer is not None:
+            await self._producer.stop()
+        if self._consumer is not None:
+            await stop_consumer(self._consumer)
+
+    async def _members(self) -> int:
+        admin = AIOKafkaAdminClient(**self.settings.kafka_client_args())
+        await admin.start()
+        try:
+            (answer,) = await admin.describe_consumer_groups([app_id(self.settings)])
+            (group,) = answer.to_object()["groups"]
+            return len(group["members"])
+        finally:
+            await admin.close()
 
     async def _publish(self, items: Sequence[Item]) -> list[RecordMetadata]:
         assert self._producer is not None, "there are no topics yet"
         sent = []
         for item in items:
-            at = time.time_ns() // 1_000_000 if item.at is None else item.at
+            at = now() if item.at is None else item.at
             topic = topic_name(self.settings, item.topic)
             sent.append(await self._producer.send(topic, item.value, item.key, None, at, list(item.headers)))
         return list(await asyncio.gather(*sent))
@@ -247,10 +296,28 @@ class Service:
         fetched = await self._consumer.getmany(timeout_ms=100)
         for tp, records in fetched.items():
             topic = tp.topic.removeprefix(self.settings.topic_prefix)
-            self._said += [
-                LogRecord(topic, r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers)) for r in records
-            ]
+            for r in records:
+                self._take(LogRecord(topic, r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers)))
         return bool(fetched)
+
+    def _take(self, record: LogRecord) -> None:
+        self._said[record.topic].append(record)
+        if record.topic == "dead-letters":
+            self._letter_values.add(record.value)
+        if record.topic == "routing-decisions":
+            assert record.value is not None
+            self._values[json.loads(record.value)["drawdown_id"]].append(record.value)
+
+
+def now() -> int:
+    """The wall clock in ms."""
+    return time.time_ns() // 1_000_000
+
+
+def funder(document: dict[str, Any], funder_id: str) -> dict[str, Any]:
+    """The section of one funder in a configuration."""
+    section: dict[str, Any] = next(each for each in document["funders"] if each["id"] == funder_id)
+    return section
 
 
 def item_of(event: BorrowerEvent, headers: Headers = ()) -> Item:

@@ -4,33 +4,9 @@ import pytest
 
 from rotation.events import BorrowerEvent
 from tests.rotation.world import grant, outcome, repayment, request
-from tests.worker.conftest import Opening, Refused, examples
-from tests.worker.service import TRACE, Item, Letter, Service, item_of
-
-
-def the_letter(service: Service, refused: Refused) -> Letter:
-    """The only dead letter of a record; it holds the record whole and says what the contract wants."""
-    item, sent, reason = refused
-
-    def found() -> list[Letter]:
-        where = (sent.topic, str(sent.partition), str(sent.offset))
-        return [
-            letter
-            for letter in service.letters()
-            if (letter.dlq["dlq.topic"], letter.dlq["dlq.partition"], letter.dlq["dlq.offset"]) == where
-        ]
-
-    (letter,) = service.until(found)
-    assert letter.dlq.pop("dlq.detail")
-    assert letter.dlq == {
-        "dlq.reason": reason,
-        "dlq.topic": service.settings.topic_prefix + item.topic,
-        "dlq.partition": str(sent.partition),
-        "dlq.offset": str(sent.offset),
-        "dlq.timestamp": str(item.at),
-    }
-    assert (letter.record.key, letter.record.value, letter.headers) == (item.key, item.value, item.headers)
-    return letter
+from tests.worker.conftest import Opening, examples
+from tests.worker.letters import refuse, the_letter
+from tests.worker.service import TRACE, Item, Service, item_of
 
 
 @pytest.mark.parametrize("number", range(len(examples("bad.jsonl"))))
@@ -47,12 +23,6 @@ def test_bad_records_change_nothing(stream: Service) -> None:
     stream.tell(request("dd-b", at + 1, customer_id="cust-b"))
     (decision,) = stream.decisions("dd-b")
     assert (decision.status, decision.funder_id) == ("routed", "cf-west")
-
-
-def refuse(service: Service, item: Item, reason: str) -> Refused:
-    """Publish a record that must be refused."""
-    (sent,) = service.publish(item)
-    return Refused(item, sent, reason)
 
 
 def test_good_records_behind_poison(stream: Service) -> None:
@@ -126,6 +96,19 @@ def test_size(stream: Service) -> None:
     stream.publish(fitting._replace(value=(fitting.value or b"") + padding))
     the_letter(stream, refused)
     assert stream.decisions("dd-large")[0].status == "held"
+
+
+def test_as_large_as_a_broker_takes(stream: Service) -> None:
+    """Records and keys of nearly 1 MiB, several at once, come out whole, and what is behind them is decided."""
+    customer_id, at = stream.customer(), stream.day()
+    key, most = customer_id.encode(), 1_040_000
+    items = [Item("drawdown-requests", bytes([65 + number]) * most, key, at) for number in range(3)]
+    items.append(Item("drawdown-requests", b"{}", b"k" * most, at))
+    refused = [refuse(stream, item, "too_large") for item in items]
+    stream.tell(request("dd-behind-large", at, customer_id=customer_id))
+    for each in refused:
+        the_letter(stream, each)
+    assert stream.decisions("dd-behind-large")[0].status == "held"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""Two workers share the work, hear of the same configuration, and take over from one another whatever happens.
+
+However one of them ends, each drawdown has one routed decision, with the same bytes each time it is published.
+"""
+
+import json
+import signal
+
+from rotation.clock import rfc3339
+from tests.processes import loanrouter, until
+from tests.rotation.world import request
+from tests.worker.burst import Burst
+from tests.worker.conftest import PAIR
+from tests.worker.service import Item, Service, now
+
+
+def test_both_work(pair: Service) -> None:
+    """The partitions are shared: each of the two decides some of the drawdowns."""
+    samples = 'loanrouter_decisions_total{status="routed"}'
+    before = [pair.workers.metric(name, samples) for name in PAIR]
+    burst = Burst(pair)
+    burst.ask(0.1)
+    burst.until_decided()
+    after = [pair.workers.metric(name, samples) for name in PAIR]
+    assert all(later > earlier for earlier, later in zip(before, after, strict=True))
+    assert sum(after) - sum(before) == len(burst.asked)
+
+
+def test_a_revision_reaches_both(pair: Service) -> None:
+    """Decisions on all partitions follow a new revision without a restart."""
+    pair.configure(lambda document: document["holding"].update(seconds=600))
+    pair.wait_guided()
+    for partition in range(pair.settings.partitions):
+        drawdown_id, at = ask_for_nothing(pair, partition)
+        (decision,) = pair.decisions(drawdown_id)
+        assert (decision.config_revision, decision.expires_at) == (pair.revision, rfc3339(at + 600_000))
+    assert [pair.workers.metric(name, "loanrouter_config_revision") for name in PAIR] == [pair.revision] * 2
+
+
+def ask_for_nothing(service: Service, partition: int) -> tuple[str, int]:
+    """Ask for a drawdown that is held, since its borrower has no grant; gives its id and when."""
+    drawdown_id, at = f"dd-{service.number()}", now()
+    service.tell(request(drawdown_id, at, customer_id=service.customer(partition)))
+    return drawdown_id, at
+
+
+def test_a_broken_revision_is_refused(pair: Service) -> None:
+    """Each broken record is counted by both workers and changes nothing; the next good revision is accepted."""
+    sample, active = "loanrouter_config_records_refused_total", pair.revision
+    expected = [pair.workers.metric(name, sample) + 7 for name in PAIR]
+    good = json.loads(pair.record_of(active + 1, lambda document: document["holding"].update(seconds=60)))
+    broken = [
+        b"{",
+        None,
+        json.dumps(good | {"revision": active + 2}).encode(),
+        json.dumps(good | {"config_sha256": "0" * 64}).encode(),
+        json.dumps(good | {"reason": ""}).encode(),
+        json.dumps(good | {"config": good["config"] | {"holdings": 1}}).encode(),
+        json.dumps({name: value for name, value in good.items() if name != "author"}).encode(),
+    ]
+    pair.publish(*(Item("rotation-config", value, b"config") for value in broken))
+    until(lambda: [pair.workers.metric(name, sample) for name in PAIR] == expected)
+    drawdown_id, _ = ask_for_nothing(pair, 0)
+    assert pair.decisions(drawdown_id)[0].config_revision == active
+    pair.configure(lambda document: None)
+    pair.wait_guided()
+    assert pair.revision == active + 1
+
+
+def test_a_drained_worker(pair: Service) -> None:
+    """SIGTERM in mid-work ends with 0; the other one decides the rest, and nothing is published twice."""
+    burst = Burst(pair)
+    burst.ask(0.5)
+    burst.until_begun()
+    burst.ask(0.5)
+    pair.workers.signal("two", signal.SIGTERM)
+    # The embedded broker goes on naming members that have left.
+    assert pair.members() == 1 or not pair.settings.kafka_idempotence
+    assert all(len(values) == 1 for values in burst.until_decided().values())
+    pair.workers.start("two")
+
+
+def test_a_killed_worker(pair: Service) -> None:
+    """After kill -9 in mid-work the other one decides the rest; what is published again has the same bytes."""
+    burst = Burst(pair)
+    burst.ask(0.5)
+    burst.until_begun()
+    burst.ask(0.5)
+    pair.workers.signal("two", signal.SIGKILL)
+    assert pair.members() == 2 or not pair.settings.kafka_idempotence
+    burst.until_decided()
+    pair.workers.start("two")
+
+
+def test_replay_gets_the_same(pair: Service) -> None:
+    """After all of that the log still tells how each decision came about, byte for byte."""
+    burst = Burst(pair)
+    burst.ask(0.1)
+    burst.until_decided()
+    done = loanrouter("replay", "--check", "--json", **pair.settings.environment())
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["differing"]) == (0, [])
+    assert told["decisions"] == told["recorded"] >= len(burst.asked)
