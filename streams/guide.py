@@ -21,6 +21,7 @@ from config.settings import Settings
 from rotation.outputs import FunderState
 from rotation.policy import Policy
 from streams.metrics import CONFIG_REFUSED, CONFIG_REVISION, STATES_REFUSED
+from streams.reading import stop_consumer
 from streams.topics import topic_name
 
 log = logging.getLogger("loanrouter.guide")
@@ -82,7 +83,7 @@ class Guide:
             with suppress(asyncio.CancelledError):
                 await self._follower
         if self._consumer is not None:
-            await self._consumer.stop()
+            await stop_consumer(self._consumer)
 
     def failed(self) -> BaseException | None:
         """Why following ended, if it did: the worker must not go on without it."""

@@ -15,9 +15,11 @@ from aiokafka.errors import ConsumerStoppedError
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, ConsumerRebalanceListener, Transport
 from faust.types import TP
+from mode.threads import QueueServiceThread
 
 from streams.batches import Record, Revoked
 from streams.fetch import fetched_records
+from streams.reading import stop_consumer
 
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 0.02
@@ -67,6 +69,11 @@ class LeasedConsumerThread(AIOKafkaConsumerThread):
             return answered
 
         coordinator._do_heartbeat = timed_beat
+
+    async def on_thread_stop(self) -> None:
+        """Call when the thread stops: what the driver does, but also while Kafka is away."""
+        await QueueServiceThread.on_thread_stop(self)
+        await stop_consumer(self._ensure_consumer())
 
     async def confirm(self, generation: int, tps: Iterable[TP]) -> None:
         """Return when `tps` are surely ours in this generation of the group; raise `Revoked` when they are not.

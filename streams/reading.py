@@ -1,6 +1,8 @@
 """Reading topics from their beginning to their present end, without a consumer group: for people's questions."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import UnknownTopicOrPartitionError
@@ -46,6 +48,13 @@ async def read_topics(settings: Settings, names: Iterable[str]) -> AsyncIterator
             left = {tp for tp in left if await consumer.position(tp) < ends[tp]}
     finally:
         await consumer.stop()
+
+
+async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer, also while Kafka is away: in the middle of a retry its `stop` ends as if we were cancelled."""
+    with suppress(asyncio.CancelledError):
+        await consumer.stop()
+    await consumer._client.close()
 
 
 def _log_record(record: Record, name: str) -> LogRecord:
