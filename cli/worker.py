@@ -1,6 +1,7 @@
 """`loanrouter worker`: one stream worker."""
 
 import logging
+import socket
 
 import click
 
@@ -25,6 +26,7 @@ def worker() -> None:
     settings = settings_from_env()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiokafka").setLevel(logging.WARNING)
+    _check_surroundings(settings)
     try:
         if settings.config.exists():
             _first(settings)
@@ -33,6 +35,19 @@ def worker() -> None:
         raise click.UsageError(str(error)) from None
     except StoreError as error:
         raise click.ClickException(str(error)) from None
+
+
+def _check_surroundings(settings: Settings) -> None:
+    """Refuse a folder or an address that this process cannot have, before the library fails on it."""
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"LOANROUTER_DATA: {settings.data} cannot be created: {error.strerror}") from None
+    try:
+        socket.create_server((settings.web_host, settings.web_port)).close()
+    except OSError as error:
+        address = f"{settings.web_host}:{settings.web_port}"
+        raise click.UsageError(f"LOANROUTER_WEB: cannot listen on {address}: {error.strerror}") from None
 
 
 def _first(settings: Settings) -> Revision:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import Settings
-from streams.embedded import LOOPBACK, EmbeddedKafka, EmbeddedRedis
+from streams.embedded import LOOPBACK, EmbeddedKafka, EmbeddedRedis, free_port
 from tests.processes import loanrouter
 from tests.worker.conftest import CONFIG, Start, ask_somebody, until_it_said
 from tests.worker.service import Service
@@ -76,6 +76,19 @@ def test_refused_configuration(tmp_path: Path) -> None:
     assert f"{broken}:{line}: funders[0].weight: must be a number above 0 and at most 1000000, but is 0" in done.stderr
     assert f"{broken}:{line + 1}: funders[0].wieght: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_refused_surroundings(tmp_path: Path) -> None:
+    """A web address that is taken, or a folder that cannot be made, ends with 2; the error names the variable."""
+    (tmp_path / "file").touch()
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        for variable, value in (
+            ("LOANROUTER_WEB", f"{LOOPBACK}:{taken.getsockname()[1]}"),
+            ("LOANROUTER_DATA", str(tmp_path / "file" / "data")),
+        ):
+            free = {"LOANROUTER_DATA": str(tmp_path), "LOANROUTER_WEB": f"{LOOPBACK}:{free_port()}"}
+            done = loanrouter("worker", **free | {variable: value})
+            assert (done.returncode, variable in done.stderr, "Traceback" in done.stderr) == (2, True, False)
 
 
 @pytest.mark.parametrize("kafka", [pytest.param("apache", marks=pytest.mark.apache)], indirect=True)
