@@ -18,7 +18,8 @@ from streams.guide import Guide
 from streams.metrics import BATCH_RECORDS, BATCH_SECONDS
 
 #: On the wall clock, time alone moves a partition only when no record came for this long (seconds): records that
-#: wait to be read are older than now, and must not find their drawdowns expired.
+#: wait to be read are older than now, and must not find their drawdowns expired. Nothing is read while a batch is in
+#: work, be it for hours because Redis is away, so that time does not count.
 QUIET_SECONDS = 2.0
 
 
@@ -30,6 +31,7 @@ class Router:
         self._guide = guide
         self._reservations = reservations
         self._tenures: dict[int, Tenure] = {}
+        self._worked = 0.0
 
     async def run(self, batches: faust.Stream[Batch]) -> None:
         """Route every batch; the body of the Faust agent."""
@@ -65,13 +67,14 @@ class Router:
         await batch.commit({share.partition: share.result() for share in shares})
         for share in shares:
             share.settle()
+        self._worked += monotonic() - started
         BATCH_SECONDS.labels("decide").observe(decided - started)
         BATCH_SECONDS.labels("write").observe(monotonic() - decided)
         if not batch.is_tick:
             BATCH_RECORDS.observe(sum(len(part.records) for part in batch.partitions))
 
     def _share(self, part: PartitionBatch, is_tick: bool) -> Share:
-        now = monotonic()
+        now = monotonic() - self._worked
         tenure = self._tenures.get(part.partition)
         if tenure is None or tenure.state is not part.state:
             tenure = self._tenures[part.partition] = Tenure(part.state, part.marks, now)
