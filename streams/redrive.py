@@ -20,7 +20,7 @@ from config.settings import Settings
 from streams.codec import INPUTS
 from streams.deadletters import DEAD_LETTERS, REDRIVEN, DeadLetter
 from streams.reading import read_topics
-from streams.topics import app_id, topic_name
+from streams.topics import app_id, partition_counts, topic_name
 
 _COMMIT_EVERY = 500
 
@@ -126,6 +126,7 @@ class Redrive:
     async def _progress(self) -> AsyncIterator[AIOKafkaConsumer]:
         """A consumer that fetches nothing: it reads and commits how far the selection was re-driven."""
         topic = topic_name(self._settings, DEAD_LETTERS)
+        partitions = (await partition_counts(self._settings)).get(topic, 0)
         consumer = AIOKafkaConsumer(
             **self._settings.kafka_client_args(),
             group_id=self._selection.group(self._settings),
@@ -133,8 +134,7 @@ class Redrive:
         )
         try:
             await consumer.start()
-            await consumer.topics()
-            consumer.assign([TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()])
+            consumer.assign([TopicPartition(topic, number) for number in range(partitions)])
             consumer.pause(*consumer.assignment())
             yield consumer
         finally:
