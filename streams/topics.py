@@ -22,6 +22,7 @@ from config.settings import Settings
 FOREVER = "-1"
 ANY_TIME = str(2**63 - 1)
 DEAD_LETTER_BYTES = 2 * 1024 * 1024
+_WEEK = str(7 * 24 * 3600 * 1000)
 _BROKERS_FOLLOW_SECONDS = 15
 _SET_ON_TOPIC = 1
 """The source of a configuration entry that was set on the topic itself, not inherited from the broker."""
@@ -33,13 +34,17 @@ class TopicsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """One topic. `key` says whose id its records carry; a single partition gives its records one order."""
+    """One topic. `key` says whose id its records carry; a single partition gives its records one order.
+
+    `history`: replay asks for what compaction would take away, so that is kept as long as Kafka keeps other topics.
+    """
 
     name: str
     key: Literal["customer", "funder", "config", "original"]
     direction: Literal["in", "out", "in/out", "internal"]
     single_partition: bool = False
     compacted: bool = False
+    history: bool = False
     forever: bool = False
     max_record_bytes: int | None = None
 
@@ -61,6 +66,8 @@ class TopicSpec:
         config = self.required_config(settings)
         if settings.replication >= 3:
             config["min.insync.replicas"] = "2"
+        if self.history:
+            config["min.compaction.lag.ms"] = ANY_TIME if settings.clock == "stream" else _WEEK
         if self.max_record_bytes is not None:
             config["max.message.bytes"] = str(self.max_record_bytes)
         return config
@@ -78,7 +85,7 @@ TOPICS = (
     TopicSpec("routing-decisions", "customer", "out"),
     TopicSpec("credit-applications", "customer", "out"),
     # One partition: `funder_states_version` in a decision is an offset of this topic.
-    TopicSpec("funder-states", "funder", "out", single_partition=True, compacted=True),
+    TopicSpec("funder-states", "funder", "out", single_partition=True, compacted=True, history=True),
     TopicSpec("capture-alerts", "funder", "out"),
     TopicSpec("rotation-config", "config", "in/out", single_partition=True, forever=True),
     # Larger than any input, which it holds whole together with the headers that say why it is here.

@@ -71,3 +71,17 @@ def test_a_dead_letter_is_re_driven(stream: Service) -> None:
     assert routed.funder_id == "newcomer"
     (told,) = (r for r in stream.said("routing-decisions") if r.value == stream.values("dd-newcomer")[1])
     assert [each for each in told.headers if each in TRACE] == list(TRACE)
+
+
+def test_replay(stream: Service, tmp_path: Path) -> None:
+    """The decisions of the live topics are made again byte for byte; one byte changed in a saved log is found."""
+    log = tmp_path / "log.jsonl"
+    stream.catch_up()
+    live = run(stream, "replay", "--check", "--save", str(log))
+    recorded = {json.loads(r.value or b"")["decision_id"] for r in stream.said("routing-decisions")}
+    assert live == {"decisions": len(recorded), "recorded": len(recorded), "differing": []}
+    lines = log.read_text().splitlines()
+    (number,) = (n for n, line in enumerate(lines) if '"decision_id":"dd-3:1",' in line)
+    lines[number] = lines[number].replace('"relaxed":[]', '"relaxed":["cooldown"]')
+    log.write_text("\n".join(lines))
+    assert run(stream, "replay", "--check", str(log), code=1)["differing"] == ["dd-3:1"]
