@@ -8,6 +8,7 @@ record by its timestamp and asks a reservation book in memory.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from heapq import merge
 
@@ -115,7 +116,8 @@ class Log:
                 if revision is not active:
                     self._revisions.append((record.timestamp, revision))
             case "funder-states":
-                self._states.append((record.offset, record.timestamp, _state_decoder.decode(record.value or b"")))
+                with suppress(msgspec.DecodeError):  # the workers refused it, and kept what stood before it
+                    self._states.append((record.offset, record.timestamp, _state_decoder.decode(record.value or b"")))
             case topic if topic in BORROWER_INPUTS:
                 self.inputs.append(record)
             case _:

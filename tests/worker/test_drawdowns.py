@@ -10,8 +10,9 @@ import pytest
 
 from rotation.clock import MINUTE, rfc3339
 from rotation.outputs import CreditApplication, Decision, FunderState
+from tests.processes import until
 from tests.rotation.world import HOUR, SECOND, funder_state, grant, outcome, request
-from tests.worker.service import TRACE, Headers, Service, funder
+from tests.worker.service import TRACE, Headers, Item, Service, funder
 
 RATE, STRENGTH = 0.71, 50  # of cf-west in the shipped configuration
 
@@ -98,6 +99,19 @@ def test_a_paused_funder_that_comes_back(
     assert routed.funder_states_version >= stream.states_version
     assert (held.config_revision, held.funder_states_version) != (routed.config_revision, routed.funder_states_version)
     assert headers_of(stream, drawdown_id) == [TRACE, TRACE]
+
+
+def test_a_broken_funder_state_is_refused(stream: Service) -> None:
+    """It is counted and changes nothing, whatever it says."""
+    sample = "loanrouter_funder_states_refused_total"
+    before = stream.workers.metric("only", sample)
+    broken = (b"{", b'{"funder_id":"cf-west","state":"paused"}', None)
+    stream.publish(*(Item("funder-states", value, b"cf-west") for value in broken))
+    until(lambda: stream.workers.metric("only", sample) == before + len(broken))
+    at, drawdown_id = stream.day(), drawdown(stream)
+    customer_id = new_borrower(stream, "cf-west", at=at)
+    stream.tell(request(drawdown_id, at, customer_id=customer_id))
+    assert stream.decisions(drawdown_id)[0].funder_id == "cf-west"
 
 
 def test_time_alone_wakes_at_opening_time(stream: Service) -> None:
