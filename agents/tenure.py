@@ -10,8 +10,8 @@ class Tenure:
     """One partition in our hands. `state` is its part of the borrowers table; a new one means a new tenure."""
 
     def __init__(self, state: Mapping[bytes, bytes], marks: Mapping[bytes, int], now: float) -> None:
-        """`marks` tell when borrowers want to be woken (ms); `now` is the seconds of a monotonic clock that stands still
-        while a batch is in work.
+        """`marks` tell when borrowers want to be woken (ms); `now` is a monotonic clock that stands still
+        while a batch is in work (seconds).
         """
         self.state = state
         #: When the last records came; a partition just taken over may have many waiting.
