@@ -70,13 +70,13 @@ def test_time_that_redis_took_expires_nothing_unread(start: Start, pair: Service
     pair.settle_all()
     at, drawdown_id = now(), f"dd-{pair.number()}"
     with start.redis.away():
-        pair.tell(request(drawdown_id, at, expires=at + 8 * SECOND, customer_id=held))
+        pair.tell(request(drawdown_id, at, expires=at + 6 * SECOND, customer_id=held))
         pair.decisions(drawdown_id)
         ask(pair, other)
         for name in PAIR:
             until_it_waits_for_redis(pair, name)
         pair.tell(grant("cf-west", at + SECOND, customer_id=held))
-        until(lambda: now() > at + 9 * SECOND)
+        until(lambda: now() > at + 7 * SECOND)
     pair.workers.wait_ready(*PAIR)
     _, routed = pair.decisions(drawdown_id, 2)
     assert (routed.status, routed.funder_id) == ("routed", "cf-west")
