@@ -244,7 +244,7 @@ def run(settings: Settings, log: Log) -> Iterator[bytes]:
             book.limits = policy.limits
         partition, state = record.partition, states[record.partition]
         if partition not in tenures:
-            tenures[partition] = Tenure(state, {}, 0.0)
+            tenures[partition] = Tenure({}, 0, 0.0)
         named = msgspec.structs.replace(record, topic=settings.topic_prefix + record.topic)
         part = PartitionBatch(partition, BORROWER_INPUTS, [named], state, memos.get(partition, b""))
         share = Share(settings, part, tenures[partition], policy, latest=None, elapsed=None)

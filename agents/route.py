@@ -55,7 +55,7 @@ class Router:
         if batch.is_tick:
             await self._reservations.keep()
         policy = self._guide.policy
-        shares = [self._share(part, batch.is_tick) for part in batch.partitions]
+        shares = [self._share(part, batch) for part in batch.partitions]
         wave = waves(turn for share in shares for turn in share.turns())
         try:
             operations = next(wave)
@@ -73,13 +73,13 @@ class Router:
         if not batch.is_tick:
             BATCH_RECORDS.observe(sum(len(part.records) for part in batch.partitions))
 
-    def _share(self, part: PartitionBatch, is_tick: bool) -> Share:
+    def _share(self, part: PartitionBatch, batch: Batch) -> Share:
         now = monotonic() - self._worked
         tenure = self._tenures.get(part.partition)
-        if tenure is None or tenure.state is not part.state:
-            tenure = self._tenures[part.partition] = Tenure(part.state, part.marks, now)
+        if tenure is None or tenure.generation != batch.generation:
+            tenure = self._tenures[part.partition] = Tenure(part.marks, batch.generation, now)
         if part.records:
             tenure.last_records = now
         wall = int(time() * 1000) if self._settings.clock == "wall" else None
-        quiet = is_tick and now - tenure.last_records > QUIET_SECONDS
+        quiet = batch.is_tick and now - tenure.last_records > QUIET_SECONDS
         return Share(self._settings, part, tenure, self._guide.policy, latest=wall, elapsed=wall if quiet else None)

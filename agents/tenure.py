@@ -7,13 +7,14 @@ from rotation.policy import Policy
 
 
 class Tenure:
-    """One partition in our hands. `state` is its part of the borrowers table; a new one means a new tenure."""
+    """One partition in our hands, for one generation of the group: between two of them others may have written to it."""
 
-    def __init__(self, state: Mapping[bytes, bytes], marks: Mapping[bytes, int], now: float) -> None:
-        """`marks` tell when borrowers want to be woken (ms); `now` is a monotonic clock that stands still
-        while a batch is in work (seconds).
+    def __init__(self, marks: Mapping[bytes, int], generation: int, now: float) -> None:
+        """`marks` tell when borrowers want to be woken (ms); `now` is the seconds of a monotonic clock.
+
+        That clock stands still while a batch is in work.
         """
-        self.state = state
+        self.generation = generation
         #: When the last records came; a partition just taken over may have many waiting.
         self.last_records = now
         #: Stream time (ms) after the last batch.

@@ -33,7 +33,7 @@ class OnePartition:
         self._policy = Policy(FIRST, {}, -1)
         self._book = MemoryBook(self._policy.limits)
         self._state: dict[bytes, bytes] = {}
-        self._tenure = Tenure(self._state, {}, 0.0)
+        self._tenure = Tenure({}, 0, 0.0)
         self._memo = b""
 
     def batch(self, *events: tuple[str, BorrowerEvent], at: int = T0) -> list[Decision]:

@@ -98,7 +98,7 @@ class Play:
         self._offsets: Counter[str] = Counter()
         self._stored: dict[bytes, bytes] = {}
         self._memo = b""
-        self._tenure = Tenure(self._stored, {}, 0.0)
+        self._tenure = Tenure({}, 0, 0.0)
         self._use()
         for customer_id in CUSTOMERS[:2]:
             for funder_id in FUNDERS:
