@@ -7,7 +7,7 @@ from rotation.policy import Policy
 
 
 class Tenure:
-    """One partition in our hands, for one generation of the group: between two of them others may have written to it."""
+    """One partition in our hands, for one generation of the group: others may have written before."""
 
     def __init__(self, marks: Mapping[bytes, int], generation: int, now: float) -> None:
         """`marks` tell when borrowers want to be woken (ms); `now` is the seconds of a monotonic clock.

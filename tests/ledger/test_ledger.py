@@ -54,7 +54,7 @@ STEP_SECONDS, RUN_SECONDS = 120, 500
 TIGHT = {
     "quota: {daily_amount: 20000000, daily_count: 60}": "quota: {daily_amount: 600000000, daily_count: 1500}",
     "quota: {daily_amount: 30000000, daily_count: 100}": "quota: {daily_amount: 700000000, daily_count: 100000}",
-    "guaranteed: 20970000000": "guaranteed: 20500000000",
+    "guaranteed: 20970000000": "guaranteed: 20900000000",
 }
 
 
