@@ -31,6 +31,8 @@ def explain(drawdown_id: str, log_path: Path | None, as_json: bool) -> None:
         decisions = ask(settings, _decisions(settings, drawdown_id, log_path))
     except LogError as error:
         raise click.UsageError(f"{log_path} cannot be read as a log: {error}") from None
+    except msgspec.DecodeError as error:
+        raise click.ClickException(f"routing-decisions holds what is no decision: {error}") from None
     if not decisions:
         raise click.ClickException(f"no decision about drawdown {drawdown_id}")
     if as_json:

@@ -47,6 +47,7 @@ def replay(log: BinaryIO | None, config_path: Path | None, save: BinaryIO | None
         if save is not None:
             save.writelines(map(log_line, records))
         recorded = Log(records, _configuration(config_path))
+        known = recorded.recorded()
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
     except (LogError, ValueError) as error:
@@ -56,7 +57,6 @@ def replay(log: BinaryIO | None, config_path: Path | None, save: BinaryIO | None
         if as_json:
             click.echo(json.dumps({"decisions": len(replayed)}))
         return
-    known = recorded.recorded()
     differing = sorted(key for key in known.keys() | replayed.keys() if known.get(key) != replayed.get(key))
     if as_json:
         click.echo(json.dumps({"decisions": len(replayed), "recorded": len(known), "differing": differing}))
@@ -70,7 +70,8 @@ def replay(log: BinaryIO | None, config_path: Path | None, save: BinaryIO | None
 
 def _decide(settings: Settings, log: Log, *, quiet: bool) -> dict[str, bytes]:
     decided: dict[str, bytes] = {}
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Replaying", total=len(log.decisions) or None)
         for decision_id, value in replay_log(settings, log):
             decided[decision_id] = value
