@@ -153,8 +153,10 @@ class Cluster:
             time.sleep(0.05)
 
     @contextlib.contextmanager
-    def worker(self, *options: str, module: str = "tests.streams.toy") -> Iterator[subprocess.Popen[bytes]]:
-        """A toy worker process; killed at the end if it still runs."""
+    def worker(
+        self, *options: str, module: str = "tests.streams.toy", data: Path | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A toy worker process, in a folder of its own unless `data` is one; killed at the end if it still runs."""
         settings = self.another()
         process = subprocess.Popen(
             [
@@ -164,7 +166,7 @@ class Cluster:
                 settings.kafka,
                 settings.topic_prefix,
                 str(settings.web_port),
-                str(settings.data),
+                str(data or settings.data),
                 f"--idempotent={int(settings.kafka_idempotence)}",
                 *options,
             ],

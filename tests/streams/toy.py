@@ -1,10 +1,12 @@
 """A toy worker: counts records by key and publishes each new count. Run as a process, or its app inside a test.
 
 python -m tests.streams.toy KAFKA PREFIX WEB_PORT DATA [--idempotent=0] [--die-before-outputs=N] [--slow=SECONDS]
+    [--pad=BYTES] [--largest-file=BYTES]
 """
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -26,8 +28,11 @@ OUTPUT = "counts"
 Before = Callable[[Batch], Awaitable[None]]
 
 
-def count(batch: Batch, output: str) -> dict[int, PartitionResult]:
-    """Add one for each record of a key; publish the new count with where the record stood."""
+def count(batch: Batch, output: str, pad: int) -> dict[int, PartitionResult]:
+    """Add one for each record of a key; publish the new count with where the record stood.
+
+    Counts in the table are padded with `pad` blanks.
+    """
     results = {}
     for part in batch.partitions:
         changes: dict[bytes, bytes | None] = {}
@@ -35,14 +40,17 @@ def count(batch: Batch, output: str) -> dict[int, PartitionResult]:
         for record in part.records:
             assert record.key is not None
             before = changes.get(record.key) or part.state.get(record.key) or b"0"
-            after = changes[record.key] = b"%d" % (int(before) + 1)
+            after = b"%d" % (int(before) + 1)
+            changes[record.key] = after + b" " * pad
             source = (("topic", record.topic.encode()), ("offset", b"%d" % record.offset))
             outputs.append(Output(output, record.key, after, record.timestamp, source))
         results[part.partition] = PartitionResult(changes, part.memo, outputs)
     return results
 
 
-def counting_app(settings: Settings, *, before: Before | None = None, counting: bool = True) -> LoanrouterApp:
+def counting_app(
+    settings: Settings, *, before: Before | None = None, counting: bool = True, pad: int = 0
+) -> LoanrouterApp:
     """The toy application; `before` is awaited with each batch before it is counted, if at all."""
     app = create_app(settings)
 
@@ -53,7 +61,7 @@ def counting_app(settings: Settings, *, before: Before | None = None, counting: 
                 if before is not None:
                     await before(batch)
                 if counting:
-                    await batch.commit(count(batch, topic_name(settings, OUTPUT)))
+                    await batch.commit(count(batch, topic_name(settings, OUTPUT), pad))
 
     return app
 
@@ -94,13 +102,16 @@ def _main() -> None:
         topic_prefix=prefix,
         web_port=int(port),
         data=Path(data),
+        cache_mb=16,
         session_timeout_seconds=6,
     )
 
     async def slowly(batch: Batch) -> None:
         await asyncio.sleep(float(options["slow"]))
 
-    app = counting_app(settings, before=slowly if "slow" in options else None)
+    if "largest-file" in options:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(options["largest-file"]),) * 2)
+    app = counting_app(settings, before=slowly if "slow" in options else None, pad=int(options.get("pad", 0)))
     if "die-before-outputs" in options:
         produce_with(app, dying(int(options["die-before-outputs"])))
     run_worker(running(app))
