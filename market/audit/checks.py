@@ -56,7 +56,7 @@ class Checks:
             self._one_attempt(drawdown, [d for d in decided if d.decision.attempt == attempt])
         last = decided[-1]
         if last.decision.status == "held":
-            if self._expiry(drawdown, last) <= self.ended_at:
+            if self._expiry(drawdown) <= self.ended_at:
                 report.add("unaccounted", last.decision.decision_id, "still on hold after its expiry")
             else:
                 report.still_held += 1
@@ -77,7 +77,7 @@ class Checks:
             return
         at, status, _ = last.loan.outcomes[0]
         attempts_left = last.decision.attempt < self.history.config(last.decision).attempts.max
-        in_time = at + self.slack_ms < min(self._expiry(drawdown, last), self.ended_at)
+        in_time = at + self.slack_ms < min(self._expiry(drawdown), self.ended_at)
         if status in NEXT_ATTEMPT and attempts_left and in_time:
             self.report.add("unaccounted", last.decision.decision_id, f"{status}, but no next attempt")
 
@@ -122,7 +122,7 @@ class Checks:
             self.report.add("trace_lost", where)
 
     def _expires(self, drawdown: Drawdown, decided: Decided) -> None:
-        decision, where, expiry = decided.decision, decided.decision.decision_id, self._expiry(drawdown, decided)
+        decision, where, expiry = decided.decision, decided.decision.decision_id, self._expiry(drawdown)
         if time_ms(decision.expires_at) != expiry:
             self.report.add("expires_at", where)
         if decision.status != "rejected" and decided.decided_at > expiry:
@@ -232,8 +232,9 @@ class Checks:
                     self.report.add("missed_wakeup", held.decision.decision_id, funder.id)
                     return
 
-    def _expiry(self, drawdown: Drawdown, decided: Decided) -> int:
+    def _expiry(self, drawdown: Drawdown) -> int:
+        """When the drawdown expires (ms): by the configuration under which it was first decided, if it does not say."""
         request = drawdown.request
         if request.expires_at is not None:
             return millis(request.expires_at)
-        return millis(request.occurred_at) + self.history.config(decided.decision).holding.seconds * 1000
+        return millis(request.occurred_at) + self.history.config(drawdown.decided[0].decision).holding.seconds * 1000
