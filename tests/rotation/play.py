@@ -42,16 +42,16 @@ KINDS = (
     *("conflict", "stranger", "configure", "state"),
 )
 CUSTOMERS = ("ann", "bob", "cho")
-PAUSES = (SECOND, SECOND, SECOND, SECOND, MINUTE, MINUTE, 20 * MINUTE, 20 * MINUTE, 2 * HOUR, 9 * HOUR, 3 * DAY)
+PAUSES = (*(SECOND,) * 6, *(MINUTE,) * 3, *(20 * MINUTE,) * 2, 2 * HOUR, 9 * HOUR, 3 * DAY)
 #: A little less than how long a request is remembered.
 REMEMBERED = 29 * DAY
 STATUSES = ("disbursed", "disbursed", "declined", "cancelled", "timed_out", "failed")
 TIGHT: dict[str, Any] = {
     "rotation.min_live_grants": 0,
     "attempts.max": 3,
-    "funders.*.quota": {"daily_amount": 3_000_000, "daily_count": 3},
-    "funders.cf-north.guarantee.balance": 10_000_000,
-    "funders.cf-north.guarantee.guaranteed": 4_000_000,
+    "funders.*.quota": {"daily_amount": 2_000_000, "daily_count": 2},
+    "funders.cf-north.guarantee.balance": 4_000_000,
+    "funders.cf-north.guarantee.guaranteed": 1_300_000,
 }
 EDITS: tuple[dict[str, Any], ...] = (
     {},
