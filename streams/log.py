@@ -7,12 +7,15 @@
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from config.settings import Settings
 from streams.topics import partition_of
+
+_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 class LogRecord(msgspec.Struct, frozen=True, gc=False):
@@ -40,8 +43,8 @@ def read_log(lines: Iterable[str | bytes], settings: Settings) -> Iterator[LogRe
         if not line.strip():
             continue
         try:
-            yield _record(msgspec.json.decode(line), settings, number - 1)
-        except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+            yield _record(_decoder.decode(line), settings, number - 1)
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
             problem = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
             raise LogError(f"line {number}: {problem}") from None
 
@@ -115,11 +118,12 @@ def _written(name: str, value: bytes | None) -> dict[str, Any]:
 def _written_value(value: bytes | None) -> dict[str, Any]:
     if value is None:
         return {"value": None}
-    try:
+    with suppress(msgspec.DecodeError, RecursionError):
         if msgspec.json.encode(msgspec.json.decode(value)) == value and value != b"null":
             return {"value": msgspec.Raw(value)}
+    try:
         return {"value_text": value.decode()}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UnicodeDecodeError:
         return {"value_base64": b64encode(value).decode()}
 
 
