@@ -255,7 +255,7 @@ def test_a_damaged_store_is_rebuilt(cluster: Cluster, damage: Callable[[Path], N
 
 
 def test_a_full_disk_stops_the_worker(cluster: Cluster) -> None:
-    """A store that cannot be written ends the process; what it had not written counts later, once."""
+    """A store that cannot be written ends the process, at work and in recovery; what it lacks counts later, once."""
 
     async def run() -> None:
         await cluster.create_topics()
@@ -271,5 +271,8 @@ def test_a_full_disk_stops_the_worker(cluster: Cluster) -> None:
             assert worker.returncode == 1
         with cluster.worker("--pad=8000", data=cluster.settings.data):
             await cluster.until_counted(total)
+        with cluster.worker("--largest-file=1000000") as fresh:
+            await until(lambda: fresh.poll() is not None, 60)
+            assert fresh.returncode == 1
 
     asyncio.run(run())
