@@ -12,6 +12,7 @@ from rotation.reservations import Operation, Reserve, Reserved
 from rotation.turn import Turn
 
 Place = TypeVar("Place")
+Waves = Generator[list[tuple[Place, Operation]], list[Reserved | None], None]
 
 
 class _Running(Generic[Place]):
@@ -37,7 +38,7 @@ class _Running(Generic[Place]):
 
 def waves(
     turns: Iterable[tuple[Place, Turn, Steps[None]]],
-) -> Generator[list[tuple[Place, Operation]], list[Reserved | None], None]:
+) -> Waves[Place]:
     """Run all turns to their end. Yields one wave of operations after another, and is sent their answers in order."""
     running = [_Running(place, turn, steps) for place, turn, steps in turns]
     for one in running:

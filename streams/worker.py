@@ -1,6 +1,7 @@
 """Running the application: waits for Kafka and the topics, drains on SIGTERM, fails loudly."""
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator
@@ -15,6 +16,8 @@ from streams.store import Identity
 
 RETRY_SECONDS = 0.5
 REMIND_SECONDS = 10.0
+#: A batch makes many objects and no cycles: Python's usual thresholds search them over and over while it is in work.
+GC_THRESHOLDS = (100_000, 20, 20)
 log = logging.getLogger(__name__)
 
 
@@ -23,6 +26,7 @@ def run_worker(serving: AbstractAsyncContextManager[LoanrouterApp]) -> None:
 
     `serving` is a context in which the application runs, such as `running(app)`.
     """
+    gc.set_threshold(*GC_THRESHOLDS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(serving))
 
