@@ -28,7 +28,7 @@ from rotation.policy import Policy
 from rotation.reservations import Reserve, Reserved, Room, reservation_id
 from rotation.state import Borrower
 from rotation.turn import Turn
-from rotation.waves import waves
+from rotation.waves import run_against
 from streams.batches import PartitionBatch
 from streams.codec import BadInput, decode
 from streams.deadletters import DeadLetter
@@ -248,23 +248,13 @@ def run(settings: Settings, log: Log) -> Iterator[bytes]:
         named = msgspec.structs.replace(record, topic=settings.topic_prefix + record.topic)
         part = PartitionBatch(partition, BORROWER_INPUTS, [named], state, memos.get(partition, b""))
         share = Share(settings, part, tenures[partition], policy, latest=None, elapsed=None)
-        _drive(share, book)
+        run_against(book, share.turns())
         result = share.result()
         state.update((key, value) for key, value in result.changes.items() if value is not None)
         memos[partition] = result.memo
         share.settle()
         decisions = settings.topic_prefix + "routing-decisions"
         yield from (output.value or b"" for output in result.outputs if output.topic == decisions)
-
-
-def _drive(share: Share, book: MemoryBook) -> None:
-    wave = waves(share.turns())
-    try:
-        operations = next(wave)
-        while True:
-            operations = wave.send(book.apply(operation for _, operation in operations))
-    except StopIteration:
-        pass
 
 
 def _room_code(codes: Sequence[str]) -> Room:

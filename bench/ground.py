@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.partitioner import murmur2
 
 from bench.child import session_usage
 from streams.batches import Record as Fetched
 from streams.embedded import EmbeddedRedis
+from streams.topics import partition_of
 from tests.brokers import ApacheKafka
 
 PARTITIONS = 8
@@ -45,7 +45,7 @@ class Laid:
         """Lay records out once, to be filled in for every run."""
         by_partition: dict[tuple[str, int], list[Record]] = defaultdict(list)
         for record in records:
-            by_partition[record.topic, partition_of(record.key)].append(record)
+            by_partition[record.topic, partition_of(record.key, PARTITIONS)].append(record)
         return cls(sum(map(len, by_partition.values())), by_partition)
 
 
@@ -168,11 +168,6 @@ async def topics(kafka: str) -> AsyncIterator[Topics]:
         await stack.enter_async_context(producer)
         await stack.enter_async_context(reader)
         yield Topics(admin, producer, reader)
-
-
-def partition_of(key: bytes) -> int:
-    """Where Kafka's default partitioner puts a key."""
-    return int(murmur2(key) & 0x7FFFFFFF) % PARTITIONS
 
 
 def _partitions(topic: str) -> list[TopicPartition]:

@@ -20,7 +20,7 @@ import msgspec
 from bench import job
 from bench.child import Child
 from bench.compare import Progress
-from bench.ground import PARTITIONS, Record, Servers, Topics, partition_of
+from bench.ground import PARTITIONS, Record, Servers, Topics
 from bench.job import OURS, START
 from bench.ledgers import stored_borrowers
 from bench.machine import Machine, this_machine
@@ -31,7 +31,7 @@ from config.settings import Settings
 from rotation.policy import Policy
 from streams.positions import POSITION_KEY, Position, encode_position, stamp
 from streams.reservations import RedisBook
-from streams.topics import app_id
+from streams.topics import app_id, partition_of
 
 _DIFFERENT = 200
 _READY_SECONDS = 1800.0
@@ -98,7 +98,7 @@ async def _write(topics: Topics, settings: Settings, policy: Policy, borrowers: 
     mark = stamp(1)
     for partition in range(PARTITIONS):
         progress.say(f"writes the borrowers of partition {partition}")
-        keys = [key for key in customers if partition_of(key) == partition]
+        keys = [key for key in customers if partition_of(key, PARTITIONS) == partition]
 
         def records(keys: list[bytes] = keys) -> Iterator[Record]:
             for number, key in enumerate(keys):

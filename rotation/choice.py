@@ -29,8 +29,13 @@ def stakes(funder_ids: Iterable[str], weights: Mapping[str, float]) -> tuple[Sta
     among = list(funder_ids)
     total = math.fsum([weights[funder_id] for funder_id in among])
     return tuple(
-        Stake(funder_id, funder_id.encode(), weight, round(weight / total, _DIGITS) if total > 0 else 0.0)
-        for funder_id, weight in [(funder_id, weights[funder_id]) for funder_id in among]
+        Stake(
+            funder_id,
+            funder_id.encode(),
+            weights[funder_id],
+            round(weights[funder_id] / total, _DIGITS) if total > 0 else 0.0,
+        )
+        for funder_id in among
     )
 
 

@@ -7,6 +7,7 @@ the book, and one call answers them all.
 from collections.abc import Generator, Iterable
 from typing import Generic, TypeVar
 
+from rotation.book import MemoryBook
 from rotation.decide import Steps
 from rotation.reservations import Operation, Reserve, Reserved
 from rotation.turn import Turn
@@ -52,3 +53,14 @@ def waves(
         for (one, operation), answer in zip(asked, answers, strict=True):
             if isinstance(operation, Reserve):
                 one.go_on(answer)
+
+
+def run_against(book: MemoryBook, turns: Iterable[tuple[Place, Turn, Steps[None]]]) -> None:
+    """Run all turns to their end against a book of this process."""
+    wave = waves(turns)
+    try:
+        operations = next(wave)
+        while True:
+            operations = wave.send(book.apply(operation for _, operation in operations))
+    except StopIteration:
+        pass

@@ -14,7 +14,7 @@ from rotation.clock import MINUTE
 from rotation.events import BorrowerEvent
 from rotation.outputs import Decision
 from rotation.policy import Policy
-from rotation.waves import waves
+from rotation.waves import run_against
 from streams.batches import PartitionBatch
 from streams.log import LogRecord
 from streams.topics import BORROWER_INPUTS
@@ -41,13 +41,7 @@ class OnePartition:
         records = [self._append(topic, event.customer_id, msgspec.json.encode(event), at) for topic, event in events]
         part = PartitionBatch(0, BORROWER_INPUTS, records, self._state, self._memo)
         share = Share(self._settings, part, self._tenure, self._policy, latest=None, elapsed=None)
-        wave = waves(share.turns())
-        try:
-            operations = next(wave)
-            while True:
-                operations = wave.send(self._book.apply(operation for _, operation in operations))
-        except StopIteration:
-            pass
+        run_against(self._book, share.turns())
         result = share.result()
         self._state.update((key, value) for key, value in result.changes.items() if value is not None)
         self._memo = result.memo

@@ -5,7 +5,7 @@ Times of records are never those at which something falls due, so that there is 
 """
 
 from collections import Counter
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -20,9 +20,8 @@ from rotation.clock import DAY, MINUTE, shanghai_day
 from rotation.events import BorrowerEvent, CreditGrant, DrawdownOutcome, DrawdownRequest, Repayment
 from rotation.outputs import Decision, FunderState, encode
 from rotation.policy import Policy
-from rotation.waves import waves
+from rotation.waves import run_against
 from streams.batches import PartitionBatch
-from streams.batches import Record as Fetched
 from streams.topics import BORROWER_INPUTS
 from tests.rotation.world import (
     FUNDERS,
@@ -228,17 +227,10 @@ class Play:
         return record
 
     def _handle(self, *records: Record) -> None:
-        part = PartitionBatch(
-            0, BORROWER_INPUTS, [cast(Fetched, record) for record in records], dict(self._stored), self._memo
-        )
+        part = PartitionBatch(0, BORROWER_INPUTS, list(records), dict(self._stored), self._memo)
         share = Share(Settings(clock="stream"), part, self._tenure, self._policy, latest=None, elapsed=self.now)
-        wave = waves(share.turns())
-        try:
-            operations = next(wave)
-            while True:
-                operations = wave.send(self.book.apply(operation for _, operation in operations))
-        except StopIteration:
-            result = share.result()
+        run_against(self.book, share.turns())
+        result = share.result()
         self._stored.update((key, value) for key, value in result.changes.items() if value is not None)
         self._memo = result.memo
         share.settle()
