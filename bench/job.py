@@ -1,4 +1,4 @@
-"""`job`: the full job. Credit grants and drawdown requests of many borrowers at twelve funders.
+"""`job`: the full job. Credit grants and drawdown requests, one of each in turn, of many borrowers at twelve funders.
 
 Ours against a plain Faust agent that does the same by the same core (`bench.plain_faust`). Quotas and guarantee
 ratios are judged but have ample room, and no outcome comes: so each decision depends on its borrower's own records
@@ -63,14 +63,21 @@ def write_configuration(folder: Path) -> Path:
 def load(events: int, share: float) -> Load:
     """About `events` drawdown requests; with a `share` below 1, those of that part of the borrowers.
 
-    A borrower's records do not depend on how many others there are.
+    With each request comes a renewed grant of the same borrower. A borrower's records do not depend on how many others
+    there are.
     """
     borrowers = max(10, round(events * share / REQUESTS_PER_BORROWER))
     everybody = [Borrower(number, START) for number in range(borrowers + WARM_UP_BORROWERS)]
     return Load(
         known=Laid.out(grant for one in everybody for grant in one.grants()),
         warm_up=Laid.out(one.request(0) for one in everybody[borrowers:]),
-        measured=Laid.out(one.request(n) for n in range(REQUESTS_PER_BORROWER) for one in everybody[:borrowers]),
+        measured=Laid.out(
+            record
+            for number in range(REQUESTS_PER_BORROWER)
+            for one in everybody[:borrowers]
+            for record in (one.renewal(number), one.request(number))
+        ),
+        decisions=borrowers * REQUESTS_PER_BORROWER,
     )
 
 

@@ -37,11 +37,15 @@ _STALLED_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What an engine is given: what it must know first, warm-up requests, and those that are measured."""
+    """What an engine is given: what it must know first, warm-up requests, and what is measured.
+
+    `decisions` is how many requests there are in `measured`.
+    """
 
     known: Laid
     warm_up: Laid
     measured: Laid
+    decisions: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +188,7 @@ class Run:
             with accompany(self, processes):
                 began, measured = await self._measure(processes, load, number)
         records = await self._topics.read(self._output)
-        decisions = self.checked(records, load.warm_up.count + load.measured.count)
+        decisions = self.checked(records, load.warm_up.count + load.decisions)
         await self._check_changelog()
         await self._topics.drop(self.settings.topic_prefix)
         last = max(record.timestamp for record in records) / 1000
@@ -260,9 +264,9 @@ class Run:
             began = time.time()
         finally:
             processes.thaw()
-        half = await self.decide(processes, before, load.measured.count // 2, "first half")
+        half = await self.decide(processes, before, load.decisions // 2, "first half")
         at_half, half_cpu = time.time(), processes.usage().cpu
-        done = await self.decide(processes, before, load.measured.count, "second half")
+        done = await self.decide(processes, before, load.decisions, "second half")
         at_end, used = time.time(), processes.usage()
         servers_after = self._servers.cpu()
         return began, Measured(

@@ -69,6 +69,7 @@ def load(events: int, share: float) -> Load:
         known=Laid.out(()),
         warm_up=Laid.out(_requests("warm", more)),
         measured=Laid.out(_requests("cust", borrowers)),
+        decisions=borrowers * REQUESTS_PER_BORROWER,
     )
 
 
