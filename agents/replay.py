@@ -92,12 +92,18 @@ class Log:
         version = max((offset for offset, at, _ in self._states if at <= timestamp), default=-1)
         return self.policy(revision.id, version)
 
+    def changes(self) -> list[int]:
+        """When (ms) the configuration or a funder's state changed, in order."""
+        return sorted({at for at, _ in self._revisions} | {at for _, at, _ in self._states})
+
     def recorded(self) -> dict[str, bytes]:
-        """The bytes of each recorded decision by its id; of repeats the first."""
+        """The bytes of each recorded decision by its id; none where its repeats differ."""
         found: dict[str, bytes] = {}
         for record in self.decisions:
             value = record.value or b""
-            found.setdefault(_decision_decoder.decode(value).decision_id, value)
+            decision_id = _decision_decoder.decode(value).decision_id
+            # Whoever said two things is to be heard with what no replay says.
+            found[decision_id] = value if found.get(decision_id, value) == value else b""
         return found
 
     def _take(self, record: LogRecord) -> None:
@@ -106,7 +112,9 @@ class Log:
                 self.decisions.append(record)
             case "dead-letters":
                 letter = DeadLetter.read(record)
-                self.refused.add((letter.topic, letter.source_partition, letter.source_offset))
+                # As on the broker, under a prefix that need not be that of this process.
+                name = next((name for name in BORROWER_INPUTS if letter.topic.endswith(name)), letter.topic)
+                self.refused.add((name, letter.source_partition, letter.source_offset))
             case "rotation-config":
                 active = self._revisions[-1][1] if self._revisions else None
                 try:
@@ -144,7 +152,7 @@ def follow(settings: Settings, log: Log) -> Iterator[bytes]:
         decisions[decision.customer_id].append(Recorded(decision, record.value or b"", position))
     inputs: dict[str, list[LogRecord]] = defaultdict(list)
     for record in log.inputs:
-        if (settings.topic_prefix + record.topic, record.partition, record.offset) not in log.refused:
+        if (record.topic, record.partition, record.offset) not in log.refused:
             inputs[(record.key or b"").decode(errors="replace")].append(record)
     for customer_id, recorded in decisions.items():
         yield from _Followed(log, customer_id, inputs[customer_id], recorded).values()
@@ -226,34 +234,61 @@ class _Followed:
 
 
 def run(settings: Settings, log: Log) -> Iterator[bytes]:
-    """Do what one worker on the stream clock would do that reads all inputs by their timestamps."""
+    """Do what one worker on the stream clock would do that reads all inputs by their timestamps.
+
+    A change of the configuration or of the funders' states is known after the inputs of the same millisecond, which
+    may have caused it, and has every held drawdown tried again.
+    """
     by_topic: dict[tuple[str, int], list[LogRecord]] = defaultdict(list)
     for record in log.inputs:
-        by_topic[record.topic, record.partition].append(record)
+        if (record.topic, record.partition, record.offset) not in log.refused:
+            by_topic[record.topic, record.partition].append(record)
     in_topic_order = (by_topic[key] for key in sorted(by_topic, key=lambda k: (BORROWER_INPUTS.index(k[0]), k[1])))
-    book: MemoryBook | None = None
-    states: dict[int, dict[bytes, bytes]] = defaultdict(dict)
-    tenures: dict[int, Tenure] = {}
-    memos: dict[int, bytes] = {}
+    worker = _Worker(settings, log.policy_at(-1))
+    changes = log.changes()
     for record in merge(*in_topic_order, key=lambda r: r.timestamp):
-        if (settings.topic_prefix + record.topic, record.partition, record.offset) in log.refused:
-            continue
-        policy = log.policy_at(record.timestamp)
-        book = book or MemoryBook(policy.limits)
-        if book.limits is not policy.limits:
-            book.limits = policy.limits
-        partition, state = record.partition, states[record.partition]
-        if partition not in tenures:
-            tenures[partition] = Tenure({}, 0, 0.0)
-        named = msgspec.structs.replace(record, topic=settings.topic_prefix + record.topic)
-        part = PartitionBatch(partition, BORROWER_INPUTS, [named], state, memos.get(partition, b""))
-        share = Share(settings, part, tenures[partition], policy, latest=None, elapsed=None)
-        run_against(book, share.turns())
+        while changes and changes[0] < record.timestamp:
+            yield from worker.take(log.policy_at(changes.pop(0)))
+        yield from worker.read(record)
+    for at in changes:
+        yield from worker.take(log.policy_at(at))
+
+
+class _Worker:
+    """One worker's partitions, with a reservation book in memory."""
+
+    def __init__(self, settings: Settings, policy: Policy) -> None:
+        self._settings = settings
+        self._policy = policy
+        self._book = MemoryBook(policy.limits)
+        self._states: dict[int, dict[bytes, bytes]] = defaultdict(dict)
+        self._tenures: dict[int, Tenure] = {}
+        self._memos: dict[int, bytes] = {}
+
+    def take(self, policy: Policy) -> Iterator[bytes]:
+        """Work under another policy from now on: what is held is tried again."""
+        if policy is not self._policy:
+            self._policy = policy
+            self._book.limits = policy.limits
+            for partition in sorted(self._tenures):
+                yield from self._work(partition, [])
+
+    def read(self, record: LogRecord) -> Iterator[bytes]:
+        """Read one input."""
+        self._tenures.setdefault(record.partition, Tenure({}, 0, 0.0))
+        named = msgspec.structs.replace(record, topic=self._settings.topic_prefix + record.topic)
+        yield from self._work(record.partition, [named])
+
+    def _work(self, partition: int, records: list[LogRecord]) -> Iterator[bytes]:
+        state, tenure = self._states[partition], self._tenures[partition]
+        part = PartitionBatch(partition, BORROWER_INPUTS, records, state, self._memos.get(partition, b""))
+        share = Share(self._settings, part, tenure, self._policy, latest=None, elapsed=None)
+        run_against(self._book, share.turns())
         result = share.result()
         state.update((key, value) for key, value in result.changes.items() if value is not None)
-        memos[partition] = result.memo
+        self._memos[partition] = result.memo
         share.settle()
-        decisions = settings.topic_prefix + "routing-decisions"
+        decisions = self._settings.topic_prefix + "routing-decisions"
         yield from (output.value or b"" for output in result.outputs if output.topic == decisions)
 
 

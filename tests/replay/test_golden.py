@@ -31,6 +31,22 @@ def test_a_log_of_inputs_alone_gives_the_same_bytes() -> None:
     assert replayed(inputs_only(log)) == decided(log)
 
 
+def test_a_change_is_acted_on_though_no_record_follows() -> None:
+    """A hold is tried again when a funder is let in or a revision is active, not when the next record comes.
+
+    Here nobody comes by any more after the ladder's pause has begun.
+    """
+    log = records("in-order")
+    paused = next(r.timestamp for r in log if r.topic == "funder-states" and b'"paused"' in (r.value or b""))
+    inputs = [r for r in inputs_only(log) if r.timestamp < paused or not (r.key or b"").startswith(b"passerby")]
+
+    said = replayed(inputs)
+
+    assert {key: said.get(key) for key in ("dd-hal-1:1", "dd-ivy-1:1")} == {
+        key: decided(log)[key] for key in ("dd-hal-1:1", "dd-ivy-1:1")
+    }
+
+
 @pytest.mark.parametrize("name", LOGS)
 def test_the_order_of_lines_means_nothing(name: str) -> None:
     """Each line says where its record stood."""
@@ -51,8 +67,12 @@ def test_every_process_gives_the_same_bytes(name: str) -> None:
     assert len(first.stdout.splitlines()) == len(decided(records(name)))
 
 
-def test_what_the_worker_refused_is_passed_over() -> None:
-    """A record that was ahead of the worker's clock is as good as any later on: the dead letter tells."""
+@pytest.mark.parametrize("prefix", ["", "team-a."])
+def test_what_the_worker_refused_is_passed_over(prefix: str) -> None:
+    """A record that was ahead of the worker's clock is as good as any later on: the dead letter tells.
+
+    It names the topic as it was on its broker, under a prefix that who replays need not have.
+    """
     log = records("in-order")
     granted = next(r for r in log if r.topic == "credit-grants" and r.key == b"ann" and b"cf-west" in (r.value or b""))
     revoked = (granted.value or b"").replace(b"g-", b"h-").replace(b"approved", b"revoked")
@@ -60,7 +80,11 @@ def test_what_the_worker_refused_is_passed_over() -> None:
         n for n in range(granted.offset, 10_000) if all(r.offset != n for r in log if r.topic == granted.topic)
     )
     record = msgspec.structs.replace(granted, value=revoked, offset=unused)
-    headers = {"dlq.reason": "timestamp_in_future", "dlq.topic": record.topic, "dlq.partition": record.partition}
+    headers = {
+        "dlq.reason": "timestamp_in_future",
+        "dlq.topic": prefix + record.topic,
+        "dlq.partition": record.partition,
+    }
     headers |= {"dlq.offset": record.offset, "dlq.timestamp": record.timestamp}
     coded = tuple((name, str(value).encode()) for name, value in headers.items())
     letter = msgspec.structs.replace(record, topic="dead-letters", offset=10_000, headers=coded)

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from agents.replay import Log, replay
+from config.settings import Settings
 from streams.topics import BORROWER_INPUTS
 from tests.replay.logs import decided, records, replayed
 
@@ -60,3 +62,14 @@ def test_a_record_that_is_missing_is_noticed(topic: str) -> None:
     later = [record for record in log if record.topic == topic][1:]  # without a first revision nothing is decided
 
     assert any(replayed(each for each in log if each is not record) != true for record in later)
+
+
+def test_a_decision_that_was_said_twice_and_differently_is_noticed() -> None:
+    """A repeated decision is the same bytes; another one of the same id is a breach, whichever comes first."""
+    log = records("in-order")
+    true = decided(log)["dd-ann-2:1"]
+    (told,) = (record for record in log if record.value == true)
+    other = msgspec.structs.replace(told, offset=10_000, value=true.replace(b"ranked_first", b"only_candidate"))
+
+    for twice in ([*log, other], [*log, msgspec.structs.replace(other, offset=-1)]):
+        assert dict(replay(Settings(), Log(twice, None))) != Log(twice, None).recorded()
