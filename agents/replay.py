@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from heapq import merge
+from typing import Self
 
 import msgspec
 
@@ -40,12 +41,28 @@ _decision_decoder = msgspec.json.Decoder(Decision)
 _state_decoder = msgspec.json.Decoder(FunderState)
 
 
+UNKNOWN = Position((), None, 0)
+
+
 class Recorded(msgspec.Struct, frozen=True):
-    """A decision as it stands in a log, and where its worker was."""
+    """A decision as it stands in a log, and where its worker was; `UNKNOWN` when the decision does not say."""
 
     decision: Decision
     value: bytes
     position: Position
+
+    @classmethod
+    def read(cls, record: LogRecord) -> Self:
+        """Read a record of `routing-decisions`; raises `ValueError` for one that no worker wrote."""
+        value = record.value or b""
+        position = header(record.headers, POSITION_HEADER)
+        try:
+            return cls(
+                _decision_decoder.decode(value), value, UNKNOWN if position is None else Position.decode(position)
+            )
+        except ValueError as error:
+            where = f"{record.topic}, partition {record.partition}, offset {record.offset}"
+            raise ValueError(f"{where}: not a decision with its {POSITION_HEADER} header: {error}") from None
 
     @property
     def decided_at(self) -> int:
@@ -60,10 +77,10 @@ class Log:
         """`configuration` is used when the log holds no revision of the same content.
 
         Raises:
-            ValueError: there is neither a configuration nor a revision in the log.
+            ValueError: there is neither a configuration nor a revision in the log, or a decision cannot be read.
         """
         self.inputs: list[LogRecord] = []
-        self.decisions: list[LogRecord] = []
+        self.decisions: list[Recorded] = []
         self.refused: set[tuple[str, int, int]] = set()
         self._states: list[tuple[int, int, FunderState]] = []
         self._revisions: list[tuple[int, Revision]] = []
@@ -99,17 +116,16 @@ class Log:
     def recorded(self) -> dict[str, bytes]:
         """The bytes of each recorded decision by its id; none where its repeats differ."""
         found: dict[str, bytes] = {}
-        for record in self.decisions:
-            value = record.value or b""
-            decision_id = _decision_decoder.decode(value).decision_id
+        for each in self.decisions:
+            decision_id = each.decision.decision_id
             # Whoever said two things is to be heard with what no replay says.
-            found[decision_id] = value if found.get(decision_id, value) == value else b""
+            found[decision_id] = each.value if found.get(decision_id, each.value) == each.value else b""
         return found
 
     def _take(self, record: LogRecord) -> None:
         match record.topic:
             case "routing-decisions":
-                self.decisions.append(record)
+                self.decisions.append(Recorded.read(record))
             case "dead-letters":
                 letter = DeadLetter.read(record)
                 # As on the broker, under a prefix that need not be that of this process.
@@ -135,7 +151,7 @@ class Log:
 def replay(settings: Settings, log: Log) -> Iterator[tuple[str, bytes]]:
     """Every decision of the log as (decision id, bytes), each once; follows recorded decisions where there are any."""
     seen: set[str] = set()
-    positioned = log.decisions and all(header(r.headers, POSITION_HEADER) for r in log.decisions)
+    positioned = log.decisions and all(each.position is not UNKNOWN for each in log.decisions)
     for value in follow(settings, log) if positioned else run(settings, log):
         decision_id = _decision_decoder.decode(value).decision_id
         if decision_id not in seen:
@@ -146,10 +162,8 @@ def replay(settings: Settings, log: Log) -> Iterator[tuple[str, bytes]]:
 def follow(settings: Settings, log: Log) -> Iterator[bytes]:
     """Lead each borrower through the steps that the recorded decisions tell of."""
     decisions: dict[str, list[Recorded]] = defaultdict(list)
-    for record in log.decisions:
-        decision = _decision_decoder.decode(record.value or b"")
-        position = Position.decode(header(record.headers, POSITION_HEADER) or b"")
-        decisions[decision.customer_id].append(Recorded(decision, record.value or b"", position))
+    for each in log.decisions:
+        decisions[each.decision.customer_id].append(each)
     inputs: dict[str, list[LogRecord]] = defaultdict(list)
     for record in log.inputs:
         if (record.topic, record.partition, record.offset) not in log.refused:

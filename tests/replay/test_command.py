@@ -106,6 +106,19 @@ def test_a_decision_that_is_none_ends_with_2() -> None:
     assert "the log cannot be replayed: " in done.stderr
 
 
+def test_a_position_that_is_none_ends_with_2() -> None:
+    """The decision is told by its place in the log."""
+    log = [
+        msgspec.structs.replace(r, headers=(("loanrouter-position", b"1;2"),)) if r.topic == DECISIONS else r
+        for r in records("out-of-order")
+    ]
+
+    done = command("-", "--check", log=lines(log))
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "routing-decisions, partition 1, offset 0: not a decision" in done.stderr
+
+
 def test_decisions_without_positions_are_not_followed() -> None:
     """A log of decisions that do not say where their worker was is decided as one of inputs alone, and compared."""
     log = [msgspec.structs.replace(r, headers=()) if r.topic == DECISIONS else r for r in records("in-order")]
