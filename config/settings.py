@@ -21,6 +21,10 @@ class SettingsError(Exception):
         self.variable = variable
 
 
+#: How consumers read: what a publisher's transaction took back was never published.
+ISOLATION_LEVEL = "read_committed"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What one process has to know of its surroundings. `VARIABLES` says which variable sets what."""
@@ -78,6 +82,10 @@ class Settings:
             args["sasl_plain_username"] = self.kafka_sasl_username
             args["sasl_plain_password"] = self.kafka_sasl_password
         return args
+
+    def kafka_consumer_args(self) -> dict[str, Any]:
+        """The same for a consumer."""
+        return {**self.kafka_client_args(), "isolation_level": ISOLATION_LEVEL}
 
     def kafka_ssl_context(self) -> ssl.SSLContext:
         """TLS towards Kafka: the system's authorities unless a CA file is set; `SettingsError` for unusable files."""

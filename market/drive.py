@@ -48,7 +48,7 @@ class Drive:
             **self._settings.kafka_client_args(), acks="all", linger_ms=2, max_request_size=READ_BYTES
         )
         consumer = AIOKafkaConsumer(
-            **self._settings.kafka_client_args(),
+            **self._settings.kafka_consumer_args(),
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=READ_BYTES,
             fetch_max_wait_ms=50,

@@ -9,9 +9,10 @@ from rotation.state import COUNTED, Borrower, Drawdown, Grant, LedgerEntry
 
 #: A terminal drawdown is remembered this long, so that a repeated request gets its decision again (contract: 30).
 REMEMBER_DRAWDOWN = 31 * DAY
-#: A ledger entry that owes nothing is forgotten when it is older than this and not among the last `KEEP_ENTRIES`.
+#: A ledger entry that owes nothing may be forgotten when it is older than this, and no rule can ask for it any more:
+#: `max_share` looks back over at most 1000 entries, `cooldown` at each funder's last one.
 FORGET_ENTRY = 400 * DAY
-KEEP_ENTRIES = 64
+KEEP_ENTRIES = 1000
 
 
 def live_grants(borrower: Borrower, now: int) -> dict[str, Grant]:
@@ -93,9 +94,14 @@ def forget(borrower: Borrower, now: int) -> None:
     for drawdown_id in old:
         del borrower.drawdowns[drawdown_id]
     if len(borrower.ledger) > KEEP_ENTRIES:
-        earlier, recent = borrower.ledger[:-KEEP_ENTRIES], borrower.ledger[-KEEP_ENTRIES:]
-        kept = [e for e in earlier if e.outstanding or e.decided_at + FORGET_ENTRY > now]
-        borrower.ledger = kept + recent
+        counted = [entry for entry in borrower.ledger if entry.status in COUNTED]
+        last = {entry.funder_id: entry for entry in counted}
+        asked_for = {id(entry) for entry in (*counted[-KEEP_ENTRIES:], *last.values())}
+        borrower.ledger = [
+            entry
+            for entry in borrower.ledger
+            if entry.outstanding or entry.decided_at + FORGET_ENTRY > now or id(entry) in asked_for
+        ]
 
 
 def _goes_on(borrower: Borrower, drawdown: Drawdown, now: int) -> bool:

@@ -65,7 +65,7 @@ class Guide:
         Raises:
             ConfigError: there is no revision yet and the configuration file cannot be used.
         """
-        self._consumer = AIOKafkaConsumer(**self._settings.kafka_client_args(), auto_offset_reset="earliest")
+        self._consumer = AIOKafkaConsumer(**self._settings.kafka_consumer_args(), auto_offset_reset="earliest")
         await self._consumer.start()
         self._consumer.assign([self._config, self._states])
         await self._consumer.seek_to_beginning(self._config, self._states)

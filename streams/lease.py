@@ -17,6 +17,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, ConsumerReb
 from faust.types import TP
 from mode.threads import QueueServiceThread
 
+from config.settings import ISOLATION_LEVEL
 from streams.batches import Record, Revoked
 from streams.fetch import fetched_records
 from streams.reading import stop_consumer
@@ -41,7 +42,7 @@ class LeasedConsumerThread(AIOKafkaConsumerThread):
     """The driver's consumer thread, which also remembers the last answered heartbeat.
 
     Wraps `GroupCoordinator._do_heartbeat` (aiokafka 0.14.0), which keeps that time to itself; overrides
-    `_create_worker_consumer` for the longest wait of a fetch.
+    `_create_worker_consumer` for the longest wait of a fetch, and so as to read what is committed only.
     """
 
     last_heartbeat = float("-inf")
@@ -53,6 +54,7 @@ class LeasedConsumerThread(AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # the driver fixes it at 1500
+        consumer._isolation_level = ISOLATION_LEVEL
         return consumer
 
     async def on_start(self) -> None:

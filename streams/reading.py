@@ -23,7 +23,7 @@ async def read_topics(settings: Settings, names: Iterable[str]) -> AsyncIterator
     existing = await partition_counts(settings)
     if missing := wanted.keys() - existing.keys():
         raise UnknownTopicOrPartitionError(f"no such topic: {', '.join(sorted(missing))}")
-    consumer = AIOKafkaConsumer(**settings.kafka_client_args(), auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(**settings.kafka_consumer_args(), auto_offset_reset="earliest")
     await consumer.start()
     try:
         partitions = [TopicPartition(topic, number) for topic in wanted for number in range(existing[topic])]

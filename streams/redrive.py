@@ -128,7 +128,7 @@ class Redrive:
         topic = topic_name(self._settings, DEAD_LETTERS)
         partitions = (await partition_counts(self._settings)).get(topic, 0)
         consumer = AIOKafkaConsumer(
-            **self._settings.kafka_client_args(),
+            **self._settings.kafka_consumer_args(),
             group_id=self._selection.group(self._settings),
             enable_auto_commit=False,
         )

@@ -2,12 +2,16 @@
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from streams.batches import Batch, PartitionResult, Record, Revoked
 from streams.consumer import in_timestamp_order
 from streams.worker import running
+from tests.brokers import ApacheKafka
+from tests.conftest import Broker
 from tests.streams.cluster import PARTITIONS, Cluster, until
 from tests.streams.toy import OUTPUT, SOURCES, counting_app
 
@@ -49,6 +53,37 @@ def test_batches_hold_everything_fetched_in_order(cluster: Cluster) -> None:
                 for found in part.records:
                     assert found.offset == seen.get((found.topic, found.partition), 0)
                     seen[found.topic, found.partition] = found.offset + 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.apache
+def test_what_a_transaction_took_back_never_comes(apache_kafka: ApacheKafka, redis_url: str, tmp_path: Path) -> None:
+    """Of two aborted transactions and a committed one between them, only the records of that one are handed on."""
+    cluster = Cluster(Broker(apache_kafka.bootstrap, idempotence=True).settings(redis_url, tmp_path))
+
+    async def publish(producer: AIOKafkaProducer, value: bytes) -> None:
+        for _ in range(3):
+            await producer.send_and_wait(cluster.topic(SOURCES[0]), value, b"k", partition=0)
+
+    async def run() -> None:
+        await cluster.create_topics()
+        handed: list[bytes | None] = []
+
+        async def keep(batch: Batch) -> None:
+            handed.extend(found.value for part in batch.partitions for found in part.records)
+
+        async with AIOKafkaProducer(bootstrap_servers=cluster.kafka, transactional_id=cluster.topic("t")) as producer:
+            for value, kept in ((b"aborted", False), (b"committed", True), (b"aborted too", False)):
+                await producer.begin_transaction()
+                await publish(producer, value)
+                await (producer.commit_transaction() if kept else producer.abort_transaction())
+        async with cluster.producer() as producer:
+            await publish(producer, b"plain")
+        async with running(counting_app(cluster.settings, before=keep)):
+            await until(lambda: len(handed) >= 6)
+
+        assert handed == [b"committed"] * 3 + [b"plain"] * 3
 
     asyncio.run(run())
 
