@@ -51,19 +51,21 @@ async def running(app: LoanrouterApp) -> AsyncIterator[LoanrouterApp]:
 
 
 async def _set_partitions(app: LoanrouterApp) -> Identity:
-    """Wait for Kafka and the agents' topics; give each table's changelog as many partitions as its agent's topics.
+    """Wait for Kafka and the topics of the agents and their tables; tell each table its changelog's partitions.
 
-    Raises `ValueError` when the topics of one agent differ in that.
+    The stream library would create a missing changelog, and do without it when it joins the group before the broker
+    shows it. Raises `ValueError` when an agent's topics and its changelog differ in the number of partitions.
     """
-    wanted = sorted({topic for agent in app.batch_agents.values() for topic in agent.topics})
-    cluster, counts = await _partition_counts(app, wanted)
+    agents = app.batch_agents.values()
+    wanted = {topic for agent in agents for topic in (*agent.topics, agent.table.changelog_topic_name)}
+    cluster, counts = await _partition_counts(app, sorted(wanted))
     changelogs = {}
-    for agent in app.batch_agents.values():
-        partitions = {topic: counts[topic] for topic in agent.topics}
+    for agent in agents:
+        changelog = agent.table.changelog_topic_name
+        partitions = {topic: counts[topic] for topic in (*agent.topics, changelog)}
         if len(set(partitions.values())) > 1:
-            raise ValueError(f"topics of one agent must have the same number of partitions: {partitions}")
-        number = changelogs[agent.table.changelog_topic_name] = min(partitions.values())
-        agent.table.changelog_topic.partitions = number
+            raise ValueError(f"an agent's topics and changelog must have the same number of partitions: {partitions}")
+        agent.table.changelog_topic.partitions = changelogs[changelog] = counts[changelog]
     return Identity(cluster, app.conf.id, changelogs)
 
 
