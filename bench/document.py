@@ -20,9 +20,10 @@ figure. "Second half" is decisions per CPU-second once half of them are made, pa
 """
 
 _JOB = """\
-Drawdown requests of many borrowers with four to seven credit grants each at twelve funders, decided by all rules,
-reserved in Redis, with state, changelog and confirmed decisions. Plain Faust runs the same core one event at a
-time, as its documentation shows; it gets fewer borrowers, since it is slow."""
+Borrowers with four to seven credit grants each at twelve funders; a grant is renewed for each drawdown request. The
+requests are decided by all rules and reserved in Redis, with state, changelog and confirmed decisions. Plain Faust runs
+the same core one event at a time, as its documentation shows; it gets fewer borrowers, since it is slow. Outcomes and
+repayments are left out: decisions would depend on the order in which an engine takes the topics."""
 
 _RULE = """\
 Per request: leave out the borrower's last funder, choose one of the others by a weighted hash, keep the last four
