@@ -22,7 +22,7 @@ from aiokafka.structs import TopicPartition
 from config.settings import Settings
 from streams.batches import Record
 from streams.embedded import free_port
-from streams.topics import app_id, topic_name
+from streams.topics import app_id, partition_counts, topic_name
 from tests.streams.toy import OUTPUT, SOURCES
 
 PARTITIONS = 4
@@ -66,6 +66,14 @@ class Cluster:
         await admin.start()
         await admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names])
         await admin.close()
+
+    async def until_gone(self, topic: str) -> None:
+        """Wait until the broker knows a deleted topic no more."""
+        async with asyncio.timeout(30):
+            while True:
+                if topic not in await partition_counts(self.settings):
+                    return
+                await asyncio.sleep(0.05)
 
     @contextlib.asynccontextmanager
     async def producer(self) -> AsyncIterator[AIOKafkaProducer]:

@@ -191,7 +191,7 @@ def test_a_store_of_another_prefix_is_not_used(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("later", [0, 300])
 def test_a_changelog_made_anew_is_believed(cluster: Cluster, later: int) -> None:
-    """The changelog was deleted: the old store is not used, be the new changelog shorter or longer than it."""
+    """The changelog was deleted and made again: the old store is not used, be the new one shorter or longer than it."""
 
     async def run() -> None:
         await cluster.create_topics()
@@ -201,8 +201,9 @@ def test_a_changelog_made_anew_is_believed(cluster: Cluster, later: int) -> None
         admin = AIOKafkaAdminClient(bootstrap_servers=cluster.kafka)
         await admin.start()
         await admin.delete_topics([cluster.changelog])
-        await asyncio.sleep(1)
         await admin.close()
+        await cluster.until_gone(cluster.changelog)
+        await cluster.create_topics()
         expected = {}
         async with ready(cluster.another()) as app:
             if later:
