@@ -55,12 +55,10 @@ class Loan:
         return steps
 
     def _view(self, handled: int, at: int, slack_ms: int) -> "View":
-        if not handled:
-            pending = at < self.due
-            return View(pending, self.amount * pending, self.amount * pending)
-        _, status, amount = self.outcomes[handled - 1]
-        if status != "disbursed":
+        _, status, amount = self.outcomes[handled - 1] if handled else (at, "pending", self.amount)
+        if status not in ("pending", "disbursed") or (status == "pending" and at >= self.due):
             return View(status == "cancelled", 0, 0)
+        # A repayment may be read before the outcome that made the loan; what it tells is owed all the same.
         surely_paid_to = [owed for paid_at, owed in self.repayments if paid_at <= at - slack_ms]
         maybe_paid_to = [owed for paid_at, owed in self.repayments if paid_at <= at]
         return View(True, min([amount, *maybe_paid_to]), min([amount, *surely_paid_to]))
