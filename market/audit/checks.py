@@ -78,7 +78,8 @@ class Checks:
         at, status, _ = last.loan.outcomes[0]
         attempts_left = last.decision.attempt < self.history.config(last.decision).attempts.max
         in_time = at + self.slack_ms < min(self._expiry(drawdown), self.ended_at)
-        if status in NEXT_ATTEMPT and attempts_left and in_time:
+        called_for = status in NEXT_ATTEMPT and not self._has_money(drawdown, at + self.slack_ms)
+        if called_for and attempts_left and in_time:
             self.report.add("unaccounted", last.decision.decision_id, f"{status}, but no next attempt")
 
     def _decision(self, drawdown: Drawdown, decided: Decided, before: Decided | None) -> None:
@@ -222,7 +223,7 @@ class Checks:
         for funder in config.funders:
             for came_at, _ in borrower.grants.get(funder.id, []):
                 at = came_at + self.slack_ms
-                if not held.decided_at < came_at or at >= expired.decided_at:
+                if not held.decided_at < came_at or at >= expired.decided_at or self._has_money(drawdown, at):
                     continue
                 now = Situation(
                     config, drawdown.request, borrower, earlier, held.decision.attempt, at, self.slack_ms, paused
@@ -231,6 +232,11 @@ class Checks:
                 if not full and not now.codes(funder, None).may.difference(ROTATION_RULES):
                     self.report.add("missed_wakeup", held.decision.decision_id, funder.id)
                     return
+
+    def _has_money(self, drawdown: Drawdown, at: int) -> bool:
+        """Whether an attempt may be known at `at` (ms) to be disbursed after all: then no further one is made."""
+        loans = [decided.loan for decided in drawdown.decided if decided.loan is not None]
+        return any(status == "disbursed" and told_at <= at for loan in loans for told_at, status, _ in loan.outcomes)
 
     def _expiry(self, drawdown: Drawdown) -> int:
         """When the drawdown expires (ms): by the configuration under which it was first decided, if it does not say."""

@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
-from market.audit import audit
+from market.audit import Record, audit
 from rotation.clock import DAY
 from rotation.outputs import Decision
 from tests.rotation.play import Play
-from tests.rotation.world import SECOND, grant, repayment, request
+from tests.rotation.world import SECOND, grant, outcome, repayment, request
 
 CHO: dict[str, Any] = {"customer_id": "cho"}
-FIRST = "cf-north"
+FIRST, OTHER = "cf-north", "cf-west"
 
 
 class Life(Play):
@@ -30,6 +30,11 @@ class Life(Play):
         self.now += SECOND
         self.publish(request(drawdown_id, self.now, expires=self.now + 4 * DAY, **CHO))
 
+    def came_to(self, status: str, drawdown_id: str = "dd-1", funder_id: str = FIRST, attempt: int = 1) -> None:
+        """An attempt has an outcome."""
+        self.now += SECOND
+        self.publish(outcome(drawdown_id, funder_id, status, self.now, attempt=attempt, **CHO))
+
     def repaid(self, outstanding: int) -> None:
         """Of dd-1, so much is still owed."""
         self.now += SECOND
@@ -40,12 +45,12 @@ class Life(Play):
         each = [msgspec.json.decode(value, type=Decision) for value in self.decisions.values()]
         return [(decision.decision_id, decision.funder_id) for decision in each]
 
-    def told(self, *, without: str = "") -> list[tuple[str, str]]:
-        """What the audit finds, when the log has no record of the topic or decision `without`."""
+    def told(self, *, without: str = "", added: tuple[Record, ...] = ()) -> list[tuple[str, str]]:
+        """What the audit finds, when the log has no record of the topic or decision `without`, and some more."""
         self.end()
         gone = f'{{"decision_id":"{without}"'.encode()
         log = [each for each in self.log if each.topic != without and not (each.value or b"").startswith(gone)]
-        report = audit(log, self.revisions, ended_at=self.now, slack_ms=0, skew_ms=0)
+        report = audit([*log, *added], self.revisions, ended_at=self.now, slack_ms=0, skew_ms=0)
         return [(violation.kind, violation.where) for violation in report.violations]
 
 
@@ -55,6 +60,48 @@ def life(*funders: str, **changes: Any) -> Life:
     for funder_id in funders:
         started.granted(funder_id, **changes)
     return started
+
+
+def test_a_missing_next_attempt_is_told() -> None:
+    """The funder said no, another one was left, and there is no decision."""
+    lived = life(FIRST)
+    lived.asked("dd-1")
+    lived.granted(OTHER)
+    lived.came_to("declined")
+    assert lived.told(without="dd-1:2") == [("unaccounted", "dd-1:1")]
+
+
+def test_no_next_attempt_when_an_earlier_one_was_paid_out_after_all() -> None:
+    """The first timed out, the second is asked, the first has moved the money: no third when the second says no."""
+    lived = life(FIRST)
+    lived.asked("dd-1")
+    lived.came_to("timed_out")
+    lived.granted(OTHER)
+    lived.came_to("disbursed")
+    lived.granted("bank-east")
+    lived.came_to("declined", funder_id=OTHER, attempt=2)
+    assert lived.decided()[2:] == [("dd-1:2", OTHER)]
+    assert lived.told() == []
+
+
+def test_a_hold_is_not_served_when_an_earlier_attempt_was_paid_out_after_all() -> None:
+    """Whatever grant comes then, it expires."""
+    lived = life(FIRST)
+    lived.asked("dd-1")
+    lived.came_to("timed_out")
+    lived.came_to("disbursed")
+    lived.granted(OTHER)
+    assert lived.told() == []
+    assert lived.decided()[1:] == [("dd-1:2:held", None), ("dd-1:2", None)]
+
+
+def test_a_grant_that_should_have_served_a_hold_is_told() -> None:
+    """The log has a grant that the core was not given."""
+    lived = life()
+    lived.asked("dd-1")
+    came = grant(FIRST, lived.now + SECOND, **CHO)
+    record = Record("credit-grants", 0, 999, lived.now + SECOND, b"cho", msgspec.json.encode(came))
+    assert lived.told(added=(record,)) == [("missed_wakeup", "dd-1:1:held")]
 
 
 def test_a_repayment_counts_before_the_outcome_that_made_the_loan() -> None:
