@@ -76,7 +76,7 @@ class Checks:
         if last.loan is None or not last.loan.outcomes:
             return
         at, status, _ = last.loan.outcomes[0]
-        attempts_left = last.decision.attempt < self.history.config(last.decision).attempts.max
+        attempts_left = all(last.decision.attempt < each.attempts.max for each in self.history.configs(last.decision))
         in_time = at + self.slack_ms < min(self._expiry(drawdown), self.ended_at)
         called_for = status in NEXT_ATTEMPT and not self._has_money(drawdown, at + self.slack_ms)
         if called_for and attempts_left and in_time:
@@ -97,12 +97,13 @@ class Checks:
         config = self.history.config(decision)
         self._expires(drawdown, decided)
         self._status(decision)
-        if decision.attempt > config.attempts.max:
+        new_attempt = before is None or decision.attempt > before.decision.attempt
+        if new_attempt and decision.attempt > config.attempts.max:
             report.add("attempts", where, "more than the maximum")
         if decision.status != "rejected":
             self._funders(drawdown, decided, config)
         elif decision.reasons == ["expired"] and before is not None:
-            self._missed_wakeup(drawdown, before, decided, config)
+            self._missed_wakeup(drawdown, before, decided)
 
     def _cause(self, drawdown: Drawdown, decided: Decided, before: Decided | None) -> None:
         decision, where = decided.decision, decided.decision.decision_id
@@ -216,22 +217,32 @@ class Checks:
         if not ratios_right or not sum_right or any(not 0 < share <= 1 + 1e-9 for share in given.values()):
             self.report.add("propensity", decision.decision_id)
 
-    def _missed_wakeup(self, drawdown: Drawdown, held: Decided, expired: Decided, config: RotationConfig) -> None:
+    def _missed_wakeup(self, drawdown: Drawdown, held: Decided, expired: Decided) -> None:
+        """A grant came that would have served it, whatever configuration was in force at that moment."""
         borrower = self.history.borrowers[held.decision.customer_id]
         earlier = borrower.loans[: expired.earlier]
-        paused = self.history.paused(expired.decision.funder_states_version)
-        for funder in config.funders:
-            for came_at, _ in borrower.grants.get(funder.id, []):
+        for funder_id, grants in borrower.grants.items():
+            for came_at, _ in grants:
                 at = came_at + self.slack_ms
                 if not held.decided_at < came_at or at >= expired.decided_at or self._has_money(drawdown, at):
                     continue
-                now = Situation(
-                    config, drawdown.request, borrower, earlier, held.decision.attempt, at, self.slack_ms, paused
-                )
-                full = self.rooms.possibly_full(funder, at, drawdown.request.amount)
-                if not full and not now.codes(funder, None).may.difference(ROTATION_RULES):
-                    self.report.add("missed_wakeup", held.decision.decision_id, funder.id)
+                attempt, paused = held.decision.attempt, self.history.ever_paused(held.decision, expired.decision)
+                situations = [
+                    Situation(config, drawdown.request, borrower, earlier, attempt, at, self.slack_ms, paused)
+                    for config in self.history.configs(held.decision, expired.decision)
+                ]
+                if all(self._serves(funder_id, situation) for situation in situations):
+                    self.report.add("missed_wakeup", held.decision.decision_id, funder_id)
                     return
+
+    def _serves(self, funder_id: str, now: Situation) -> bool:
+        """Whether nothing stands in the funder's way, once every rotation rule is given up; none may be kept."""
+        rotation = now.config.rotation
+        kept = any(getattr(rotation, rule) is not None and rule not in rotation.relax_order for rule in ROTATION_RULES)
+        funder = next((funder for funder in now.config.funders if funder.id == funder_id), None)
+        if kept or funder is None or self.rooms.possibly_full(funder, now.at, now.request.amount):
+            return False
+        return not now.codes(funder, None).may.difference(ROTATION_RULES)
 
     def _has_money(self, drawdown: Drawdown, at: int) -> bool:
         """Whether an attempt may be known at `at` (ms) to be disbursed after all: then no further one is made."""

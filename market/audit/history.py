@@ -89,9 +89,20 @@ class History:
         """The configuration the decision was made with; the first when it names one that does not exist."""
         return self.revisions.get(decision.config_revision, next(iter(self.revisions.values()))).config
 
+    def configs(self, first: Decision, last: Decision | None = None) -> list[RotationConfig]:
+        """Those that may have been in force from one decision to another, or ever since."""
+        newest = max(self.revisions) if last is None else last.config_revision
+        return [each.config for each in self.revisions.values() if first.config_revision <= each.id <= newest]
+
     def paused(self, version: int) -> frozenset[str]:
         """The funders that the ladder had paused as of `funder_states_version`."""
         return frozenset(id_ for id_, state in self._states_at(version).items() if state.state == "paused")
+
+    def ever_paused(self, first: Decision, last: Decision) -> frozenset[str]:
+        """The funders that the ladder had paused at any moment from one decision to another."""
+        since, until = first.funder_states_version, last.funder_states_version
+        later = [state for offset, state in self.states if since < offset <= until]
+        return self.paused(since).union(state.funder_id for state in later if state.state == "paused")
 
     def weights(self, config: RotationConfig, grade: RiskGrade, version: int) -> dict[str, float]:
         """Each configured funder's share of the choice, exploration mixed in (contract, sections 3 and 8)."""

@@ -10,8 +10,8 @@ import msgspec
 from market.audit import Record, audit
 from rotation.clock import DAY
 from rotation.outputs import Decision
-from tests.rotation.play import Play
-from tests.rotation.world import SECOND, grant, outcome, repayment, request
+from tests.rotation.play import Move, Play
+from tests.rotation.world import FUNDERS, SECOND, grant, outcome, repayment, request
 
 CHO: dict[str, Any] = {"customer_id": "cho"}
 FIRST, OTHER = "cf-north", "cf-west"
@@ -40,6 +40,10 @@ class Life(Play):
         self.now += SECOND
         self.publish(repayment("dd-1", FIRST, outstanding, self.now, **CHO))
 
+    def ladder(self, funder_id: str, *, paused: bool) -> None:
+        """The funder's state changes."""
+        self.do(Move("state", 0, FUNDERS.index(funder_id), 2 if paused else 0, 0))
+
     def decided(self) -> list[tuple[str, str | None]]:
         """All decisions on the borrower: their ids, and the funders chosen."""
         each = [msgspec.json.decode(value, type=Decision) for value in self.decisions.values()]
@@ -60,6 +64,28 @@ def life(*funders: str, **changes: Any) -> Life:
     for funder_id in funders:
         started.granted(funder_id, **changes)
     return started
+
+
+def test_attempts_left_are_those_of_the_moment_of_the_outcome() -> None:
+    """The most attempts were three when the first was decided, and one when its funder said no."""
+    lived = life(FIRST)
+    lived.asked("dd-1")
+    lived.configure({"attempts.max": 1})
+    lived.granted(OTHER)
+    lived.came_to("declined")
+    assert lived.decided() == [("dd-1:1", FIRST)]
+    assert lived.told() == []
+
+
+def test_an_attempt_once_begun_goes_on() -> None:
+    """The second attempt is on hold when the most attempts become one; it is routed all the same."""
+    lived = life(FIRST)
+    lived.asked("dd-1")
+    lived.came_to("declined")
+    lived.configure({"attempts.max": 1})
+    lived.granted(OTHER)
+    assert lived.decided()[1:] == [("dd-1:2:held", None), ("dd-1:2", OTHER)]
+    assert lived.told() == []
 
 
 def test_a_missing_next_attempt_is_told() -> None:
@@ -102,6 +128,39 @@ def test_a_grant_that_should_have_served_a_hold_is_told() -> None:
     came = grant(FIRST, lived.now + SECOND, **CHO)
     record = Record("credit-grants", 0, 999, lived.now + SECOND, b"cho", msgspec.json.encode(came))
     assert lived.told(added=(record,)) == [("missed_wakeup", "dd-1:1:held")]
+
+
+def test_a_grant_is_judged_by_the_configuration_of_its_moment() -> None:
+    """The funder is paused when its grant comes, and active again when the grant is gone."""
+    lived = life()
+    lived.asked("dd-1")
+    lived.configure({f"funders.{FIRST}.status": "paused"})
+    lived.granted(FIRST)
+    lived.granted(FIRST, status="revoked")
+    lived.configure({})
+    assert lived.told() == []
+
+
+def test_a_grant_is_judged_by_the_ladder_of_its_moment() -> None:
+    """The same with the pause of the response ladder."""
+    lived = life()
+    lived.asked("dd-1")
+    lived.ladder(FIRST, paused=True)
+    lived.granted(FIRST)
+    lived.granted(FIRST, status="revoked")
+    lived.ladder(FIRST, paused=False)
+    assert lived.told() == []
+
+
+def test_a_rule_that_is_never_given_up_may_keep_a_hold_from_any_grant() -> None:
+    """The borrower's only funder is in its cooldown, which `relax_order` leaves out."""
+    lived = life(FIRST)
+    lived.configure({"rotation.relax_order": ["never_last"]})
+    lived.asked("dd-1")
+    lived.came_to("cancelled")
+    lived.asked("dd-2")
+    lived.granted(FIRST)
+    assert lived.told() == []
 
 
 def test_a_repayment_counts_before_the_outcome_that_made_the_loan() -> None:

@@ -57,7 +57,7 @@ EDITS: tuple[dict[str, Any], ...] = (
     {"funders.cf-west.status": "paused"},
     {"funders.*.quota": {"daily_amount": 900_000, "daily_count": 1}},
     {"rotation.relax_order": ["never_last"]},
-    {"holding.seconds": 86_400, "reservation.ttl_seconds": 86_400},
+    {"holding.seconds": 86_400, "reservation.ttl_seconds": 86_400, "attempts.max": 1},
     {"rotation.exposure_budget": {"funders": 2, "within_days": 5}, "rotation.cooldown": {"days": 2}},
     {"funders.*.open": "22:00-02:30", "selection.exploration": 0.5},
 )
@@ -112,14 +112,18 @@ class Play:
             case "again":
                 self.repeat(move.which)
             case "configure":
-                self.revisions.append(_revision(len(self.revisions) + 1, EDITS[move.choice % len(EDITS)]))
-                self._use()
+                self.configure(EDITS[move.choice % len(EDITS)])
             case "state":
                 self._change_state(move)
             case _:
                 event = self._event(move)
                 if event is not None:
                     self.publish(event)
+
+    def configure(self, edits: dict[str, Any]) -> None:
+        """The next revision comes into force."""
+        self.revisions.append(_revision(len(self.revisions) + 1, edits))
+        self._use()
 
     def repeat(self, which: int) -> None:
         """Publish one of the last accepted events again, as it stands in the log."""
