@@ -1,5 +1,6 @@
 """The checks of one drawdown: its decisions in order, and each against the rules."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from math import isclose
 
@@ -9,7 +10,7 @@ from market.audit.loans import Loan
 from market.audit.log import time_ms
 from market.audit.room import Rooms
 from market.audit.rules import ROOM_CODES, ROTATION_RULES, Codes, Situation
-from rotation.events import millis
+from rotation.events import CreditGrant, millis
 from rotation.outputs import Decision
 
 NEXT_ATTEMPT = ("declined", "timed_out", "failed")
@@ -222,7 +223,7 @@ class Checks:
         borrower = self.history.borrowers[held.decision.customer_id]
         earlier = borrower.loans[: expired.earlier]
         for funder_id, grants in borrower.grants.items():
-            for came_at, _ in grants:
+            for came_at in _news(grants):
                 at = came_at + self.slack_ms
                 if not held.decided_at < came_at or at >= expired.decided_at or self._has_money(drawdown, at):
                     continue
@@ -255,3 +256,12 @@ class Checks:
         if request.expires_at is not None:
             return millis(request.expires_at)
         return millis(request.occurred_at) + self.history.config(drawdown.decided[0].decision).holding.seconds * 1000
+
+
+def _news(grants: list[tuple[int, CreditGrant]]) -> Iterator[int]:
+    """When each grant of one funder came, but for repeats and those older than what was known: they change nothing."""
+    known: list[CreditGrant] = []
+    for came_at, grant in grants:
+        if all(each.event_id != grant.event_id and each.occurred_at <= grant.occurred_at for each in known):
+            yield came_at
+        known.append(grant)

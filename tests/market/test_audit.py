@@ -6,12 +6,13 @@ Short lives of one borrower, played through the real core.
 from typing import Any
 
 import msgspec
+import pytest
 
 from market.audit import Record, audit
 from rotation.clock import DAY
 from rotation.outputs import Decision
 from tests.rotation.play import Move, Play
-from tests.rotation.world import FUNDERS, SECOND, grant, outcome, repayment, request
+from tests.rotation.world import FUNDERS, HOUR, SECOND, grant, outcome, repayment, request
 
 CHO: dict[str, Any] = {"customer_id": "cho"}
 FIRST, OTHER = "cf-north", "cf-west"
@@ -25,10 +26,10 @@ class Life(Play):
         self.now += SECOND
         self.publish(grant(funder_id, self.now, **CHO, **changes))
 
-    def asked(self, drawdown_id: str) -> None:
-        """Money is wanted, within four days."""
+    def asked(self, drawdown_id: str, within: int = 4 * DAY) -> None:
+        """Money is wanted."""
         self.now += SECOND
-        self.publish(request(drawdown_id, self.now, expires=self.now + 4 * DAY, **CHO))
+        self.publish(request(drawdown_id, self.now, expires=self.now + within, **CHO))
 
     def came_to(self, status: str, drawdown_id: str = "dd-1", funder_id: str = FIRST, attempt: int = 1) -> None:
         """An attempt has an outcome."""
@@ -160,6 +161,24 @@ def test_a_rule_that_is_never_given_up_may_keep_a_hold_from_any_grant() -> None:
     lived.came_to("cancelled")
     lived.asked("dd-2")
     lived.granted(FIRST)
+    assert lived.told() == []
+
+
+@pytest.mark.parametrize(("event_id", "days_older"), [("g-1", 0), ("g-0", 1)], ids=["repeated", "older"])
+def test_a_grant_that_tells_nothing_new_serves_no_hold(event_id: str, days_older: int) -> None:
+    """The day's quota was full when the hold was made, and another borrower gives back what they took of it."""
+    lived = life()
+    lived.configure({f"funders.{FIRST}.quota": {"daily_amount": 600_000, "daily_count": 1}})
+    others = [funder_id for funder_id in FUNDERS if funder_id != FIRST]
+    lived.publish(request("dd-0", lived.now, exclude_funders=others, customer_id="ann"))
+    lived.granted(FIRST, event_id="g-1")
+    granted_at = lived.now
+    lived.asked("dd-1", within=HOUR)
+    lived.now += SECOND
+    lived.publish(outcome("dd-0", FIRST, "cancelled", lived.now, customer_id="ann"))
+    lived.now += SECOND
+    lived.publish(grant(FIRST, granted_at - days_older * DAY, event_id=event_id, **CHO))
+    assert lived.decided() == [("dd-0:1", FIRST), ("dd-1:1:held", None)]
     assert lived.told() == []
 
 
