@@ -21,7 +21,7 @@ from tests.rotation.play import KINDS, Move, Play
 CODES = [*(rule.code for rule in HARD_RULES), *(rule.code for rule in ROTATION_RULES), *RESERVATION_CODES]
 numbers = st.integers(0, 9999)
 moves = st.builds(Move, st.sampled_from(KINDS), numbers, numbers, numbers, numbers)
-sequences = st.lists(moves, min_size=50, max_size=60)
+sequences = st.lists(moves, min_size=150, max_size=160)
 several = settings(max_examples=40, deadline=None, derandomize=True)
 
 
