@@ -10,6 +10,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from market.audit import Report, audit
 from market.drive import Drive
 from market.journal import Journal
 from market.market import Market
+from rotation.events import millis
 from rotation.outputs import Decision
 from rotation.rules import RESERVATION_CODES
 from streams.embedded import free_port
@@ -133,9 +135,25 @@ def _books(kafka: ApacheKafka, redis_url: str, folder: Path, run: Run, command: 
         workers.wait_ready("first", "second")
         ended_at = asyncio.run(_drive(settings, revision.config, workers, journal, run))
         workers.stop()
-    prefix = settings.topic_prefix
-    report = audit(journal.records, [revision], ended_at=ended_at, prefix=prefix, slack_ms=20_000, crashed=True)
+    report = audit(
+        journal.records,
+        [revision],
+        ended_at=ended_at,
+        prefix=settings.topic_prefix,
+        slack_ms=20_000,
+        skew_ms=_longest_delay(journal),
+        crashed=True,
+    )
     return Books(settings, revision, journal, report)
+
+
+def _longest_delay(journal: Journal) -> int:
+    """How long (ms) a decision came after its time: so far apart were partitions, of which a killed worker had some."""
+    decisions = [record for record in journal.records if record.topic == "routing-decisions"]
+    return max(
+        record.timestamp - millis(datetime.fromisoformat(msgspec.json.decode(record.value or b"")["decided_at"]))
+        for record in decisions
+    )
 
 
 def _tightened(text: str) -> str:
