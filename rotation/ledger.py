@@ -9,10 +9,10 @@ from rotation.state import COUNTED, Borrower, Drawdown, Grant, LedgerEntry
 
 #: A terminal drawdown is remembered this long, so that a repeated request gets its decision again (contract: 30).
 REMEMBER_DRAWDOWN = 31 * DAY
-#: A ledger entry that owes nothing may be forgotten when it is older than this, and no rule can ask for it any more:
-#: `max_share` looks back over at most 1000 entries, `cooldown` at each funder's last one.
+#: A ledger entry that owes nothing is forgotten when it is older than this, unless it counts and is among the last
+#: `KEEP_ENTRIES` that do, or its funder's last one: a cooldown may be ten years long.
 FORGET_ENTRY = 400 * DAY
-KEEP_ENTRIES = 1000
+KEEP_ENTRIES = 64
 
 
 def live_grants(borrower: Borrower, now: int) -> dict[str, Grant]:
