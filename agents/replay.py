@@ -71,7 +71,7 @@ class Recorded(msgspec.Struct, frozen=True):
 
 
 class Log:
-    """A recorded log, sorted by what replay needs."""
+    """A recorded log, sorted by what replay needs; `inputs` are those that no worker refused."""
 
     def __init__(self, records: Iterable[LogRecord], configuration: Revision | None) -> None:
         """`configuration` is used when the log holds no revision of the same content.
@@ -81,11 +81,12 @@ class Log:
         """
         self.inputs: list[LogRecord] = []
         self.decisions: list[Recorded] = []
-        self.refused: set[tuple[str, int, int]] = set()
+        self._refused: set[tuple[str, int, int]] = set()
         self._states: list[tuple[int, int, FunderState]] = []
         self._revisions: list[tuple[int, Revision]] = []
         for record in sorted(records, key=lambda r: (r.topic, r.partition, r.offset)):
             self._take(record)
+        self.inputs = [each for each in self.inputs if (each.topic, each.partition, each.offset) not in self._refused]
         logged = [revision for _, revision in self._revisions]
         if configuration is not None and configuration.sha256 not in {revision.sha256 for revision in logged}:
             self._revisions = [(0, configuration)]
@@ -130,7 +131,7 @@ class Log:
                 letter = DeadLetter.read(record)
                 # As on the broker, under a prefix that need not be that of this process.
                 name = next((name for name in BORROWER_INPUTS if letter.topic.endswith(name)), letter.topic)
-                self.refused.add((name, letter.source_partition, letter.source_offset))
+                self._refused.add((name, letter.source_partition, letter.source_offset))
             case "rotation-config":
                 active = self._revisions[-1][1] if self._revisions else None
                 try:
@@ -152,22 +153,21 @@ def replay(settings: Settings, log: Log) -> Iterator[tuple[str, bytes]]:
     """Every decision of the log as (decision id, bytes), each once; follows recorded decisions where there are any."""
     seen: set[str] = set()
     positioned = log.decisions and all(each.position is not UNKNOWN for each in log.decisions)
-    for value in follow(settings, log) if positioned else run(settings, log):
+    for value in follow(log) if positioned else run(settings, log):
         decision_id = _decision_decoder.decode(value).decision_id
         if decision_id not in seen:
             seen.add(decision_id)
             yield decision_id, value
 
 
-def follow(settings: Settings, log: Log) -> Iterator[bytes]:
+def follow(log: Log) -> Iterator[bytes]:
     """Lead each borrower through the steps that the recorded decisions tell of."""
     decisions: dict[str, list[Recorded]] = defaultdict(list)
     for each in log.decisions:
         decisions[each.decision.customer_id].append(each)
     inputs: dict[str, list[LogRecord]] = defaultdict(list)
     for record in log.inputs:
-        if (record.topic, record.partition, record.offset) not in log.refused:
-            inputs[(record.key or b"").decode(errors="replace")].append(record)
+        inputs[(record.key or b"").decode(errors="replace")].append(record)
     for customer_id, recorded in decisions.items():
         yield from _Followed(log, customer_id, inputs[customer_id], recorded).values()
 
@@ -255,8 +255,7 @@ def run(settings: Settings, log: Log) -> Iterator[bytes]:
     """
     by_topic: dict[tuple[str, int], list[LogRecord]] = defaultdict(list)
     for record in log.inputs:
-        if (record.topic, record.partition, record.offset) not in log.refused:
-            by_topic[record.topic, record.partition].append(record)
+        by_topic[record.topic, record.partition].append(record)
     in_topic_order = (by_topic[key] for key in sorted(by_topic, key=lambda k: (BORROWER_INPUTS.index(k[0]), k[1])))
     worker = _Worker(settings, log.policy_at(-1))
     changes = log.changes()

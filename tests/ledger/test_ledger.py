@@ -10,7 +10,6 @@ import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -24,10 +23,10 @@ from config.revisions import first_revision
 from config.rotation import Revision, RotationConfig
 from config.settings import Settings
 from market.audit import Report, audit
+from market.audit.log import time_ms
 from market.drive import Drive
 from market.journal import Journal
 from market.market import Market
-from rotation.events import millis
 from rotation.outputs import Decision
 from rotation.rules import RESERVATION_CODES
 from streams.embedded import free_port
@@ -151,7 +150,7 @@ def _longest_delay(journal: Journal) -> int:
     """How long (ms) a decision came after its time: so far apart were partitions, of which a killed worker had some."""
     decisions = [record for record in journal.records if record.topic == "routing-decisions"]
     return max(
-        record.timestamp - millis(datetime.fromisoformat(msgspec.json.decode(record.value or b"")["decided_at"]))
+        record.timestamp - time_ms(msgspec.json.decode(record.value or b"", type=Decision).decided_at)
         for record in decisions
     )
 

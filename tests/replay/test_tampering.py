@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from agents.replay import Log, replay
-from config.settings import Settings
+from agents.replay import Log
 from streams.topics import BORROWER_INPUTS
 from tests.replay.logs import decided, records, replayed
 
@@ -72,4 +71,4 @@ def test_a_decision_that_was_said_twice_and_differently_is_noticed() -> None:
     other = msgspec.structs.replace(told, offset=10_000, value=true.replace(b"ranked_first", b"only_candidate"))
 
     for twice in ([*log, other], [*log, msgspec.structs.replace(other, offset=-1)]):
-        assert dict(replay(Settings(), Log(twice, None))) != Log(twice, None).recorded()
+        assert replayed(twice) != Log(twice, None).recorded()
