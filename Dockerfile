@@ -12,6 +12,7 @@ COPY pyproject.toml uv.lock README.md ./
 RUN uv sync --frozen --no-dev --no-install-project --no-cache
 
 COPY agents agents
+COPY capture capture
 COPY cli cli
 COPY config config
 COPY market market

@@ -1,4 +1,4 @@
-"""The funders' agent: from outcomes re-keyed by funder to pass rates in `funder-states`."""
+"""The funders' agent: from outcomes re-keyed by funder, and signals, to `funder-states` and `capture-alerts`."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -7,12 +7,15 @@ from time import time
 import faust
 import msgspec
 
+from capture import canaries, cusum
+from capture.pass_rates import count, pass_rates
+from capture.record import FunderRecord, decode_funder, encode_funder
+from capture.review import review
 from config.rotation import Funder
 from config.settings import Settings
-from rotation.clock import MINUTE, rfc3339
+from rotation.clock import MINUTE
 from rotation.events import CaptureSignal
-from rotation.outputs import FunderOutcome, FunderState, encode
-from rotation.pass_rates import FunderRecord, count, decode_funder, encode_funder, pass_rates
+from rotation.outputs import FunderOutcome, encode
 from streams import metrics
 from streams.batches import Batch, Output, PartitionBatch, PartitionResult, Record
 from streams.codec import AHEAD, BadInput, decode
@@ -63,9 +66,10 @@ class FunderBook:
             if known is None:
                 known = touched[event.funder_id] = decode_funder(part.state.get(event.funder_id.encode()))
             if isinstance(event, CaptureSignal):
-                known.signals[event.kind] = known.signals.get(event.kind, 0) + 1
+                _hear(known, event, record.timestamp)
             else:
-                count(known, event, decode_source(header(record.headers, SOURCE_HEADER) or b""))
+                source = decode_source(header(record.headers, SOURCE_HEADER) or b"")
+                self._learn(known, event, source, configured.get(event.funder_id))
                 known.trace = list(trace_headers(record.headers))
         now = clock if part.records else max(clock, self._stream_time(part.partition) if wall is None else wall)
         changes: dict[bytes, bytes | None] = {}
@@ -73,10 +77,8 @@ class FunderBook:
             touched.setdefault(key.decode(), decode_funder(stored))
         for funder_id, known in touched.items():
             funder = configured.get(funder_id)
-            if funder is not None and (state := self._refresh(funder, known, now)) is not None:
-                topic = topic_name(self._settings, "funder-states")
-                outputs.append(Output(topic, funder_id.encode(), encode(state), wall or now, tuple(known.trace)))
-                known.trace = []
+            if funder is not None:
+                outputs += self._refresh(funder, known, now, wall or now)
             stored = encode_funder(known)
             if stored != part.state.get(funder_id.encode()):
                 changes[funder_id.encode()] = stored
@@ -101,15 +103,43 @@ class FunderBook:
             raise TypeError("capture-signals hold nothing but signals")
         return event
 
-    def _refresh(self, funder: Funder, known: FunderRecord, now: int) -> FunderState | None:
-        """The funder's state with its present rates, when they changed and enough time went by; else None."""
+    def _learn(
+        self, known: FunderRecord, outcome: FunderOutcome, source: tuple[int, int], funder: Funder | None
+    ) -> None:
+        """Take in an outcome, unless it came before."""
+        if count(known, outcome, source) and funder is not None:
+            cusum.watch(known, outcome, funder, self._guide.policy.config.capture.pass_rate)
+            if outcome.canary is not None:
+                canaries.saw(known, outcome.canary, outcome.occurred_at)
+
+    def _refresh(self, funder: Funder, known: FunderRecord, now: int, stamp: int) -> list[Output]:
+        """What is to be said of a funder, when something changed and enough time went by."""
         if known.published is not None and now < known.published_at + REFRESH:
-            return None
-        rates = pass_rates(known, funder, self._guide.policy.config.pass_rate_window_days, now)
-        if rates == known.published:
-            return None
-        known.published, known.published_at = rates, now
-        before = self._guide.states.get(funder.id)
-        if before is None:
-            return FunderState(funder.id, rates, "normal", 1.0, rfc3339(now), "first outcomes", 1)
-        return msgspec.structs.replace(before, pass_rates=rates, version=before.version + 1)
+            return []
+        config = self._guide.policy.config
+        rates = pass_rates(known, funder, config.pass_rate_window_days, now)
+        found = review(
+            known, funder, config.capture, self._guide.states.get(funder.id), now, may_pause=self._may_pause()
+        )
+        state = msgspec.structs.replace(found.state, pass_rates=rates)
+        if rates == known.published and state == known.state and not found.alerts:
+            return []
+        version = max(found.state.version, known.state.version if known.state is not None else 0) + 1
+        known.published, known.published_at, known.state = rates, now, msgspec.structs.replace(state, version=version)
+        key, trace = funder.id.encode(), tuple(known.trace)
+        known.trace = []
+        told = [("funder-states", encode(known.state)), *(("capture-alerts", encode(each)) for each in found.alerts)]
+        return [Output(topic_name(self._settings, topic), key, value, stamp, trace) for topic, value in told]
+
+    def _may_pause(self) -> bool:
+        """Whether the ladder may pause one more funder."""
+        config = self._guide.policy.config
+        paused = sum(state.state == "paused" for state in self._guide.states.values())
+        return paused + 1 <= config.capture.ladder.paused_at_most * len(config.funders)
+
+
+def _hear(known: FunderRecord, signal: CaptureSignal, at: int) -> None:
+    """Take in direct evidence."""
+    known.signals[signal.kind] = known.signals.get(signal.kind, 0) + 1
+    if signal.kind == "canary_contacted" and signal.customer_id is not None:
+        canaries.called(known, signal.customer_id, at)

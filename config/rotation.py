@@ -199,9 +199,10 @@ class CaptureEarlySettlement(_Section, frozen=True):
 
 
 class CaptureCanary(_Section, frozen=True):
-    """Test on canary accounts."""
+    """Test on canary accounts; `control_rate` is the share of accounts called that no funder ever saw."""
 
     alpha: Annotated[float, msgspec.Meta(gt=0, lt=0.5, description=_FALSE_ALARMS)]
+    control_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.01
 
 
 class TrafficMultiplier(_Section, frozen=True):
@@ -214,11 +215,12 @@ class TrafficMultiplier(_Section, frozen=True):
 
 
 class Ladder(_Section, frozen=True):
-    """The response ladder."""
+    """The response ladder; `paused_at_most` is the share of the funders that it pauses before it pauses no more."""
 
     traffic_multiplier: TrafficMultiplier
     calm_days: WholeDays
     pause_needs_approval: bool
+    paused_at_most: Share = 0.5
 
 
 class Capture(_Section, frozen=True):

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 MINUTE = 60_000
-DAY = 24 * 60 * MINUTE
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
 _SHANGHAI = 8 * 60 * MINUTE
 
 

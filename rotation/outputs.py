@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 DecisionStatus = Literal["routed", "held", "rejected"]
+Detector = Literal["pass_rate", "canary"]
 FunderStateName = Literal["normal", "watch", "throttled", "paused", "probing"]
 
 
@@ -52,7 +53,8 @@ class FunderOutcome(msgspec.Struct, frozen=True):
     """An outcome re-keyed by funder, for the agent that keeps pass rates (internal topic `funder-outcomes`).
 
     `occurred_at` is the stream time (ms) at which the outcome was folded into the borrower's record; `late` tells
-    that the money moved after the reservation had ended.
+    that the money moved after the reservation had ended; `canary` is the customer id of a canary, and None of all
+    other borrowers.
     """
 
     funder_id: str
@@ -60,6 +62,7 @@ class FunderOutcome(msgspec.Struct, frozen=True):
     status: Literal["disbursed", "declined", "cancelled", "timed_out", "failed"]
     occurred_at: int
     late: bool = False
+    canary: str | None = None
 
 
 class FunderState(msgspec.Struct, frozen=True):
@@ -72,6 +75,40 @@ class FunderState(msgspec.Struct, frozen=True):
     since: str
     cause: str
     version: int
+
+
+class CaptureEvidence(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a detector saw, in numbers, and what else it could mean.
+
+    `statistic` reached `threshold`; for `canary` both are probabilities, and it fell to it. `since` is when the
+    change is thought to have begun.
+    """
+
+    observed: float
+    expected: float
+    events: int
+    statistic: float
+    threshold: float
+    since: str
+    could_also_be: list[str] = []
+
+
+class CaptureAlert(msgspec.Struct, frozen=True):
+    """Evidence that a funder captures borrowers (`capture-alerts`).
+
+    `level` is the step of the ladder that the evidence asks for. Where `state_after` is milder, a person must decide on
+    a pause, or too many funders are paused already.
+    """
+
+    alert_id: str
+    funder_id: str
+    segment: str
+    detector: Detector
+    level: FunderStateName
+    occurred_at: str
+    evidence: CaptureEvidence
+    state_before: FunderStateName
+    state_after: FunderStateName
 
 
 _encoder = msgspec.json.Encoder(order=None)

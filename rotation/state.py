@@ -56,7 +56,7 @@ class Drawdown(msgspec.Struct, array_like=True):
     """A drawdown request, where its routing stands, and its latest decision (`rotation.memory`).
 
     `wake_at` is when a held one falls due by itself: its expiry, an opening time or a new Shanghai day; `trace`
-    the request's trace headers, for what time alone will say of it.
+    the request's trace headers, for what time alone will say of it; `canary` a consenting staff account.
     """
 
     drawdown_id: str
@@ -74,6 +74,7 @@ class Drawdown(msgspec.Struct, array_like=True):
     wake_at: int = 0
     decided_at: int = 0
     decision: bytes = b""
+    canary: bool = False
 
 
 class Borrower(msgspec.Struct, array_like=True):

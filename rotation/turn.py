@@ -155,6 +155,7 @@ class Turn:
             exclude_funders=event.exclude_funders or [],
             trace=trace,
             attempt=tried + 1,
+            canary=event.canary or False,
         )
         borrower.drawdowns[event.drawdown_id] = drawdown
         borrower.region, borrower.risk_grade, borrower.age = event.region, event.risk_grade, event.age
@@ -252,7 +253,9 @@ class Turn:
         if answered:
             entry.corrected = entry.status
         entry.status = event.status
-        self.outcomes.append(FunderOutcome(entry.funder_id, entry.risk_grade, event.status, now, late))
+        drawdown = self.borrower.drawdowns.get(event.drawdown_id)
+        canary = self.customer_id if drawdown is not None and drawdown.canary else None
+        self.outcomes.append(FunderOutcome(entry.funder_id, entry.risk_grade, event.status, now, late, canary))
         key = reservation_id(self.customer_id, entry.drawdown_id, entry.attempt)
         if event.status != "disbursed":
             self.operations.append(Release(key, entry.funder_id))

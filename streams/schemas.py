@@ -10,37 +10,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from rotation.outputs import CreditApplication, Decision, FunderState, FunderStateName
+from rotation.outputs import CaptureAlert, CaptureEvidence, CreditApplication, Decision, FunderState
 from streams.codec import INPUTS
 
 DOCS = Path("docs")
 
 Schema = dict[str, Any]
-
-
-class Evidence(msgspec.Struct):
-    """What a detector saw; a detector may add figures of its own."""
-
-    observed: float
-    expected: float
-    events: int
-    statistic: float
-    threshold: float
-    since: str
-
-
-class CaptureAlert(msgspec.Struct, forbid_unknown_fields=True):
-    """Evidence that a funder captures borrowers (`capture-alerts`)."""
-
-    alert_id: str
-    funder_id: str
-    segment: str
-    detector: str
-    level: str
-    occurred_at: str
-    evidence: Evidence
-    state_before: FunderStateName
-    state_after: FunderStateName
 
 
 OUTPUTS: dict[str, type[msgspec.Struct]] = {
@@ -152,7 +127,7 @@ def _schema(record: type[msgspec.Struct], fields: dict[str, Schema], direction: 
         properties = component["properties"]
         for field in properties.keys() & fields.keys():
             properties[field] |= fields[field]
-        if direction == "out" and name != Evidence.__name__:
+        if direction == "out" and name != CaptureEvidence.__name__:
             component["additionalProperties"] = False
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **components.pop(record.__name__)}
     if (required := getattr(record, "required_when", None)) is not None:

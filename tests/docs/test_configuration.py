@@ -14,12 +14,13 @@ import msgspec
 import pytest
 import yaml
 
+from capture.pass_rates import pass_rates
+from capture.record import FunderRecord, HourCount
 from config.load import load_document, load_file
 from config.reference import filled, keys_markdown, refused_markdown
 from rotation.book import MemoryBook
 from rotation.clock import DAY
 from rotation.outputs import FunderState
-from rotation.pass_rates import FunderRecord, HourCount, pass_rates
 from rotation.reservations import Reserve
 from rotation.rules import ROTATION_RULES
 from streams.embedded import EmbeddedKafka

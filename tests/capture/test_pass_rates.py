@@ -8,10 +8,11 @@ from copy import deepcopy
 
 import pytest
 
+from capture.pass_rates import count, pass_rates
+from capture.record import FunderRecord, HourCount, decode_funder, encode_funder
 from config.rotation import Funder
 from rotation.clock import DAY, MINUTE
 from rotation.outputs import FunderOutcome
-from rotation.pass_rates import FunderRecord, HourCount, count, decode_funder, encode_funder, pass_rates
 from tests.rotation.world import HOUR, T0, configuration
 
 WINDOW = 30

@@ -1,0 +1,76 @@
+"""Detector of a fallen pass rate: a risk-adjusted Bernoulli CUSUM on refusals and walk-aways at the drawdown.
+
+Each answer is weighed by what was to be expected of its risk grade, against odds that are `odds_ratio` times as high
+(Steiner, Cook, Farewell & Treasure 2000). What is to be expected is learnt from the first `min_events` answers of the
+grade and then frozen, so that a slow change does not become the new normal; before that the detector is silent. A
+funder that captured from its first day on is compared with itself here, and found only by other evidence.
+
+False alarms: while nothing changed, a sum of log likelihood ratios reaches h after exp(h) answers on average, or more
+(Lorden 1971). So the thresholds ln(segments · arl_days · answers a day) together give one false alarm in `arl_days`
+or more days. The learnt rate is taken one standard error too high, since one taken too low would make false alarms.
+"""
+
+import math
+
+from capture.record import Cusum, FunderRecord, Reference
+from config.rotation import CapturePassRate, Funder
+from rotation.clock import DAY, HOUR
+from rotation.outputs import FunderOutcome
+
+#: All answers of a funder together; besides this there is a segment for each grade.
+EVERYBODY = "all"
+
+
+def segments(funder: Funder) -> list[str]:
+    """What is watched of a funder: all its answers, and those of each grade."""
+    return [EVERYBODY, *(_segment(grade) for grade in funder.grades)]
+
+
+def watch(record: FunderRecord, outcome: FunderOutcome, funder: Funder, rules: CapturePassRate) -> None:
+    """Take in one answer that counts for the pass rate."""
+    missed = outcome.status != "disbursed"
+    reference = record.references.setdefault(outcome.risk_grade, Reference())
+    if not reference.frozen:
+        if reference.answered < rules.min_events:
+            reference.answered += 1
+            reference.missed += missed
+            return
+        reference.frozen = True
+    usual = usual_rate(reference, funder)
+    for segment in (EVERYBODY, _segment(outcome.risk_grade)):
+        _add(record.cusums.setdefault(segment, Cusum()), missed, usual, rules.odds_ratio, outcome.occurred_at)
+
+
+def usual_rate(reference: Reference, funder: Funder) -> float:
+    """The share of answers that are refusals or walk-aways when all is as usual, one standard error too high."""
+    prior = funder.pass_rate_prior
+    weight = prior.strength + reference.answered
+    rate = ((1 - prior.rate) * prior.strength + reference.missed) / weight
+    return min(0.999, max(0.001, rate + math.sqrt(rate * (1 - rate) / weight)))
+
+
+def threshold(record: FunderRecord, funder: Funder, segment: str, arl_days: int, now: int) -> float:
+    """What the statistic of a segment must reach for an alarm, at its present traffic."""
+    return math.log(len(segments(funder)) * arl_days * max(1.0, _answers_a_day(record, segment, now)))
+
+
+def _answers_a_day(record: FunderRecord, segment: str, now: int) -> float:
+    hours = [hour for grade, told in record.hours.items() if segment in (EVERYBODY, _segment(grade)) for hour in told]
+    if not hours:
+        return 0.0
+    days = max(1.0, (now - min(hour.hour for hour in hours) * HOUR) / DAY)
+    return sum(hour.disbursed + hour.missed for hour in hours) / days
+
+
+def _add(cusum: Cusum, missed: bool, usual: float, odds_ratio: float, at: int) -> None:
+    if cusum.statistic == 0.0:
+        cusum.since, cusum.events, cusum.observed, cusum.expected = at, 0, 0, 0.0
+    likelihood = (odds_ratio if missed else 1.0) / (1 - usual + odds_ratio * usual)
+    cusum.statistic = max(0.0, cusum.statistic + math.log(likelihood))
+    cusum.events += 1
+    cusum.observed += missed
+    cusum.expected += usual
+
+
+def _segment(grade: str) -> str:
+    return f"grade {grade}"

@@ -1,0 +1,102 @@
+"""What is known of one funder. The value of the funders table.
+
+Times are ms of stream time. Records are packed as arrays: append fields with a default, never reorder or remove them.
+"""
+
+import msgspec
+
+from rotation.outputs import FunderState
+
+
+class HourCount(msgspec.Struct, array_like=True):
+    """Outcomes of one hour (number since the epoch): loans, and refusals with walk-aways."""
+
+    hour: int
+    disbursed: int = 0
+    missed: int = 0
+
+
+class Reference(msgspec.Struct, array_like=True):
+    """Answers of the time in which a funder's usual failure rate was learnt. Frozen once there are enough of them."""
+
+    answered: int = 0
+    missed: int = 0
+    frozen: bool = False
+
+
+class Cusum(msgspec.Struct, array_like=True):
+    """A cumulative sum: its `statistic`, and what it has seen since it last stood at zero.
+
+    `since` is the time of the first answer of that stretch (ms), the estimate of when a change began.
+    """
+
+    statistic: float = 0.0
+    since: int = 0
+    events: int = 0
+    observed: int = 0
+    expected: float = 0.0
+
+
+class Canary(msgspec.Struct, array_like=True):
+    """A member of staff: when the funder first answered a drawdown of theirs, and when they were last called (ms).
+
+    0 stands for never. A call is evidence when it came after the funder had seen them, in whichever order it is told.
+    """
+
+    seen_at: int = 0
+    called_at: int = 0
+
+    @property
+    def tells(self) -> bool:
+        """Whether the call speaks against the funder."""
+        return 0 < self.seen_at <= self.called_at
+
+
+class FunderRecord(msgspec.Struct, array_like=True):
+    """What is known of one funder.
+
+    `sources` holds, for each borrower partition, the offset of the last outcome counted, since re-keyed outcomes
+    may come twice. `published` are the rates last published, at `published_at` (ms); None before the first.
+    `signals` counts the direct evidence of capture by kind. `trace` are the trace headers of the last outcome since.
+    `references` are by grade, `cusums` by segment. `called` is how many `canaries` told against
+    the funder when the ladder last looked.
+    `state` is what was last published, and `by_person` whether somebody put the funder there; `alarmed_at` is when the
+    last alarm was raised (ms).
+    """
+
+    hours: dict[str, list[HourCount]] = msgspec.field(default_factory=dict)
+    sources: dict[int, int] = msgspec.field(default_factory=dict)
+    published: dict[str, float] | None = None
+    published_at: int = 0
+    signals: dict[str, int] = msgspec.field(default_factory=dict)
+    trace: list[tuple[str, bytes]] = msgspec.field(default_factory=list)
+    references: dict[str, Reference] = msgspec.field(default_factory=dict)
+    cusums: dict[str, Cusum] = msgspec.field(default_factory=dict)
+    canaries: dict[str, Canary] = msgspec.field(default_factory=dict)
+    called: int = 0
+    state: FunderState | None = None
+    by_person: bool = False
+    alarmed_at: int = 0
+
+
+_VERSION = 1
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(FunderRecord)
+
+
+def encode_funder(record: FunderRecord) -> bytes:
+    """The stored form: version byte, msgpack."""
+    return bytes((_VERSION,)) + _encoder.encode(record)
+
+
+def decode_funder(stored: bytes | None) -> FunderRecord:
+    """The record of a stored value; a new one for None.
+
+    Raises:
+        ValueError: written by a version that this one does not know.
+    """
+    if stored is None:
+        return FunderRecord()
+    if stored[0] != _VERSION:
+        raise ValueError(f"funder record of unknown version {stored[0]}")
+    return _decoder.decode(memoryview(stored)[1:])
