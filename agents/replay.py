@@ -17,8 +17,8 @@ import msgspec
 
 from agents.share import Share
 from agents.tenure import Tenure
+from config.lifecycle import Lifecycle, advance
 from config.problems import ConfigError
-from config.revisions import apply_record
 from config.rotation import Revision
 from config.settings import Settings
 from rotation.book import MemoryBook
@@ -84,6 +84,7 @@ class Log:
         self._refused: set[tuple[str, int, int]] = set()
         self._states: list[tuple[int, int, FunderState]] = []
         self._revisions: list[tuple[int, Revision]] = []
+        self._lifecycle = Lifecycle()
         for record in sorted(records, key=lambda r: (r.topic, r.partition, r.offset)):
             self._take(record)
         self.inputs = [each for each in self.inputs if (each.topic, each.partition, each.offset) not in self._refused]
@@ -133,13 +134,11 @@ class Log:
                 name = next((name for name in BORROWER_INPUTS if letter.topic.endswith(name)), letter.topic)
                 self._refused.add((name, letter.source_partition, letter.source_offset))
             case "rotation-config":
-                active = self._revisions[-1][1] if self._revisions else None
-                try:
-                    revision = apply_record(active, record.value or b"")
-                except ConfigError:
-                    return
-                if revision is not active:
-                    self._revisions.append((record.timestamp, revision))
+                before = self._lifecycle.active
+                with suppress(ConfigError):  # as the workers do: what stood before it stays
+                    self._lifecycle = advance(self._lifecycle, record.value or b"")
+                if (active := self._lifecycle.active) is not None and active is not before:
+                    self._revisions.append((record.timestamp, active))
             case "funder-states":
                 with suppress(msgspec.DecodeError):  # the workers refused it, and kept what stood before it
                     self._states.append((record.offset, record.timestamp, _state_decoder.decode(record.value or b"")))

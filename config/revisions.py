@@ -43,7 +43,7 @@ def canonical_json(document: Any) -> bytes:
 
 def first_revision(document: dict[str, Any]) -> Revision:
     """Revision 1 of a document; raises `ConfigError` without lines (`config.load.load_file` gives them)."""
-    return _revision(1, document, parse_config(document))
+    return revision_of(1, document, parse_config(document))
 
 
 def encode_record(revision: Revision, *, author: str, reason: str, occurred_at: datetime) -> bytes:
@@ -56,7 +56,7 @@ def encode_record(revision: Revision, *, author: str, reason: str, occurred_at: 
             "config_sha256": revision.sha256,
             "author": author,
             "reason": reason,
-            "occurred_at": occurred_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "occurred_at": rfc3339(occurred_at),
         }
     )
 
@@ -66,10 +66,10 @@ def read_record(raw: bytes) -> RevisionRecord:
     try:
         document = read_json(raw)
     except ValueError as error:
-        raise _refused([Finding((), f"not JSON: {error}")]) from None
+        raise refused([Finding((), f"not JSON: {error}")]) from None
     record, findings = build(document, RevisionRecord)
     if record is None:
-        raise _refused(findings)
+        raise refused(findings)
     return record
 
 
@@ -82,27 +82,43 @@ def apply_record(active: Revision | None, raw: bytes) -> Revision:
         ConfigError: the record is broken, is not the next revision, or is not what its hash says; `active` stays.
     """
     record = read_record(raw)
-    config, findings = build(record.config, RotationConfig)
-    findings = [Finding(("config", *path), reason) for path, reason in findings]
-    if config is None:
-        raise _refused(findings)
-    revision = _revision(record.revision, record.config, config)
-    if record.config_sha256 != revision.sha256:
-        findings.append(Finding(("config_sha256",), f"the configuration in this record has the hash {revision.sha256}"))
-    elif active is not None and (revision.id, revision.sha256) == (active.id, active.sha256):
+    revision, findings = check_content(record.revision, record.config, record.config_sha256)
+    if not findings and active is not None and (revision.id, revision.sha256) == (active.id, active.sha256):
         return active
     following = 1 if active is None else active.id + 1
     if revision.id != following:
         findings.append(Finding(("revision",), f"must be the next one, {following}, but is {revision.id}"))
     if findings:
-        raise _refused(findings)
+        raise refused(findings)
     return revision
 
 
-def _revision(number: int, document: dict[str, Any], config: RotationConfig) -> Revision:
+def check_content(number: int, document: Any, sha256: str) -> tuple[Revision, list[Finding]]:
+    """The revision in a record's `config`, and a finding when it is not what its hash says.
+
+    Raises:
+        ConfigError: the configuration cannot be used; its keys are told under `config`.
+    """
+    config, findings = build(document, RotationConfig)
+    if config is None:
+        raise refused([Finding(("config", *path), reason) for path, reason in findings])
+    revision = revision_of(number, document, config)
+    if sha256 == revision.sha256:
+        return revision, []
+    return revision, [Finding(("config_sha256",), f"the configuration in this record has the hash {revision.sha256}")]
+
+
+def revision_of(number: int, document: dict[str, Any], config: RotationConfig) -> Revision:
+    """The revision of a document that was checked, and of the configuration that was made of it."""
     canonical = canonical_json(document)
     return Revision(number, hashlib.sha256(canonical).hexdigest(), config, canonical)
 
 
-def _refused(findings: list[Finding]) -> ConfigError:
+def refused(findings: list[Finding]) -> ConfigError:
+    """The refusal of a record."""
     return ConfigError(located(findings, TOPIC, {}))
+
+
+def rfc3339(at: datetime) -> str:
+    """A time as records hold it: UTC, milliseconds."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from config.lifecycle import Lifecycle, advance
 from config.problems import ConfigError
-from config.revisions import apply_record, encode_record
+from config.revisions import encode_record
 from config.rotation import Revision
 from config.settings import Settings
 from rotation.outputs import FunderState
@@ -38,8 +39,7 @@ class Guide:
         self._first = first
         self._config = TopicPartition(topic_name(settings, "rotation-config"), 0)
         self._states = TopicPartition(topic_name(settings, "funder-states"), 0)
-        self._revision: Revision | None = None
-        self._revisions: dict[int, Revision] = {}
+        self._lifecycle = Lifecycle()
         self._known: dict[str, FunderState] = {}
         self._version = -1
         self._policy: Policy | None = None
@@ -70,9 +70,9 @@ class Guide:
         self._consumer.assign([self._config, self._states])
         await self._consumer.seek_to_beginning(self._config, self._states)
         await self._read_to_end()
-        if self._revision is None:
+        if self._lifecycle.active is None:
             await self._publish_first()
-            while self._revision is None:
+            while self._lifecycle.active is None:
                 await self._read_to_end()
         self._follower = asyncio.create_task(self._follow(), name="guide")
 
@@ -106,25 +106,26 @@ class Guide:
 
     def _take(self, fetched: dict[TopicPartition, list[Any]]) -> bool:
         """Apply records; whether anything changed."""
-        before = (self._revision, self._version)
+        before = (self._lifecycle.active, self._version)
         for record in fetched.get(self._config, ()):
-            self._take_revision(record.offset, record.value)
+            self._take_change(record.offset, record.value)
         for record in fetched.get(self._states, ()):
             self._take_state(record.offset, record.value)
-        if self._revision is None or before == (self._revision, self._version):
+        revision = self._lifecycle.active
+        if revision is None or before == (revision, self._version):
             return False
-        self._policy = Policy(self._revision, self._known, self._version, self._revisions)
+        self._policy = Policy(revision, self._known, self._version, self._lifecycle.revisions)
         return True
 
-    def _take_revision(self, offset: int, value: bytes | None) -> None:
+    def _take_change(self, offset: int, value: bytes | None) -> None:
         try:
-            self._revision = apply_record(self._revision, value or b"")
+            self._lifecycle = advance(self._lifecycle, value or b"")
         except ConfigError as error:
             CONFIG_REFUSED.inc()
-            log.error("refused record %d of rotation-config, the active revision stays: %s", offset, error)
+            log.error("refused record %d of rotation-config, what stood before it stays: %s", offset, error)
         else:
-            self._revisions[self._revision.id] = self._revision
-            CONFIG_REVISION.set(self._revision.id)
+            if self._lifecycle.active is not None:
+                CONFIG_REVISION.set(self._lifecycle.active.id)
 
     def _take_state(self, offset: int, value: bytes | None) -> None:
         try:

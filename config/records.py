@@ -1,0 +1,110 @@
+"""The records of `rotation-config`, one kind for each thing that can happen to a configuration (`config.lifecycle`)."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from config.document import read_json
+from config.load import build
+from config.revisions import RevisionRecord, Sha256, Time, read_record, refused, rfc3339
+from config.rotation import Id, Positive, Text
+
+
+class _Signed(msgspec.Struct, frozen=True, kw_only=True):
+    """Who did it, why and when."""
+
+    author: Text
+    reason: Text
+    occurred_at: Time
+
+
+class Proposal(_Signed, frozen=True, kw_only=True):
+    """A draft, or the next version of one, made from the revision `base`. It voids all approvals of the draft."""
+
+    kind: Literal["propose"] = "propose"
+    draft: Id
+    base: Positive
+    config: dict[str, Any]
+    config_sha256: Sha256
+
+
+class Approval(_Signed, frozen=True, kw_only=True):
+    """Somebody who wrote no version of the draft agrees with the one that has this base and hash."""
+
+    kind: Literal["approve"] = "approve"
+    draft: Id
+    base: Positive
+    config_sha256: Sha256
+
+
+class Activation(_Signed, frozen=True, kw_only=True):
+    """The approved draft with this base and hash becomes the next revision."""
+
+    kind: Literal["activate"] = "activate"
+    draft: Id
+    base: Positive
+    config_sha256: Sha256
+
+
+class Withdrawal(_Signed, frozen=True, kw_only=True):
+    """The draft is given up; its id is never used again."""
+
+    kind: Literal["withdraw"] = "withdraw"
+    draft: Id
+
+
+class Rollback(_Signed, frozen=True, kw_only=True):
+    """The content of the earlier revision `to` becomes the next revision, while `base` is active."""
+
+    kind: Literal["rollback"] = "rollback"
+    base: Positive
+    to: Positive
+
+
+class FunderSwitch(_Signed, frozen=True, kw_only=True):
+    """The active revision with one funder's status changed becomes the next revision."""
+
+    kind: Literal["pause", "resume"]
+    funder_id: Id
+
+
+class RotationSwitch(_Signed, frozen=True, kw_only=True):
+    """The active revision without rotation rules, or with those that stood last, becomes the next revision."""
+
+    kind: Literal["rotation_off", "rotation_on"]
+
+
+Reviewing = Approval | Activation
+Record = RevisionRecord | Proposal | Reviewing | Withdrawal | Rollback | FunderSwitch | RotationSwitch
+
+_KINDS: dict[str, type[_Signed]] = {
+    "propose": Proposal,
+    "approve": Approval,
+    "activate": Activation,
+    "withdraw": Withdrawal,
+    "rollback": Rollback,
+    "pause": FunderSwitch,
+    "resume": FunderSwitch,
+    "rotation_off": RotationSwitch,
+    "rotation_on": RotationSwitch,
+}
+
+
+def encode(record: Record) -> bytes:
+    """The value of a record; its key is `config`."""
+    return msgspec.json.encode({**msgspec.to_builtins(record), "occurred_at": rfc3339(record.occurred_at)})
+
+
+def read(raw: bytes) -> Record:
+    """A record's own fields, a configuration in it unchecked; raises `ConfigError`. Unknown fields are ignored."""
+    try:
+        document = read_json(raw)
+    except ValueError:
+        return read_record(raw)
+    kind = document.get("kind") if isinstance(document, dict) else None
+    if not isinstance(kind, str) or kind not in _KINDS:
+        return read_record(raw)
+    record, findings = build(document, _KINDS[kind])
+    if record is None:
+        raise refused(findings)
+    return record  # type: ignore[return-value]
