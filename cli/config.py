@@ -1,4 +1,4 @@
-"""`loanrouter config`: check a rotation configuration, show the active one."""
+"""`loanrouter config`: check, show and compare rotation configurations, and tell their history."""
 
 import json
 from pathlib import Path
@@ -8,22 +8,26 @@ import click
 import yaml
 from aiokafka.errors import UnknownTopicOrPartitionError
 
+from cli.config_change import VERBS
+from cli.config_log import read_log
 from cli.kafka import ask
 from cli.main import settings_from_env
+from config.difference import differences
 from config.document import read_json
+from config.lifecycle import Entry, Lifecycle
 from config.load import load_file
 from config.problems import ConfigError
-from config.revisions import TOPIC, RevisionRecord, apply_record, first_revision, read_record
+from config.records import Record
+from config.revisions import TOPIC, first_revision
 from config.rotation import Revision
 from config.settings import Settings
 from rotation.clock import rfc3339
 from rotation.events import millis
-from streams.reading import read_topics
 
 
 @click.group()
 def config() -> None:
-    """Check and show rotation configurations."""
+    """Check, show, compare and change rotation configurations."""
 
 
 @config.command()
@@ -72,10 +76,100 @@ def show(as_json: bool) -> None:
     click.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120), nl=False)
 
 
+@config.command()
+@click.argument("before", metavar="A")
+@click.argument("after", metavar="B")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of changes.")
+def diff(before: str, after: str, as_json: bool) -> None:
+    """Tell in words what B changes of A, and for which funders.
+
+    Each is a file, the id of a revision or of an open draft, or the word active.
+    """
+    changes = differences(*_each_of(before, after))
+    if as_json:
+        click.echo(json.dumps([change._asdict() for change in changes], ensure_ascii=False))
+        return
+    for change in changes:
+        click.echo(str(change))
+    if not changes:
+        click.echo("both say the same")
+
+
+@config.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of records.")
+def log(as_json: bool) -> None:
+    """Tell everything that happened to the configuration, by whom and why, oldest first.
+
+    Then the drafts that are open.
+    """
+    settings = settings_from_env()
+    state, entries = ask(settings, read_log(settings))
+    if as_json:
+        click.echo(json.dumps([_about(entry) for entry in entries], ensure_ascii=False))
+        return
+    for entry in entries:
+        told = _about(entry)
+        outcome = f"  refused: {entry.refused}" if entry.refused is not None else ""
+        made = f" → revision {entry.revision}" if entry.revision is not None else ""
+        subject = " ".join(str(told[name]) for name in ("draft", "funder_id", "to") if told[name] is not None)
+        what = " ".join(part for part in (told["kind"] or "unreadable", subject) if part)
+        who = f"  {told['author']}: {told['reason']}" if told["author"] is not None else ""
+        click.echo(f"{entry.offset:>5}  {told['occurred_at'] or '':24}  {what}{made}{who}{outcome}")
+    for draft in state.drafts.values():
+        approved = ", ".join(draft.approvals) or "nobody yet"
+        moved = "" if draft.base == len(state.revisions) else ", which is active no more"
+        click.echo(
+            f"open draft {draft.id} on revision {draft.base}{moved}: written by {', '.join(draft.authors)},"
+            f" approved by {approved}"
+        )
+
+
+for _verb in VERBS:
+    config.add_command(_verb)
+
+
+def _about(entry: Entry) -> dict[str, Any]:
+    record = entry.record
+    named = {name: getattr(record, name, None) for name in ("kind", "author", "reason", "draft", "funder_id", "to")}
+    at = None if record is None else rfc3339(millis(record.occurred_at))
+    sha256 = getattr(record, "config_sha256", None)
+    return {
+        "offset": entry.offset,
+        "occurred_at": at,
+        **named,
+        "config_sha256": sha256,
+        "revision": entry.revision,
+        "refused": entry.refused,
+    }
+
+
+def _each_of(*names: str) -> list[Revision]:
+    """The revisions that these names mean; Kafka is asked only when one is no file."""
+    stands: Lifecycle | None = None
+    found: list[Revision] = []
+    for name in names:
+        if Path(name).is_file():
+            try:
+                found.append(first_revision(load_file(Path(name))))
+            except ConfigError as error:
+                raise click.UsageError(str(error)) from None
+            continue
+        if stands is None:
+            settings = settings_from_env()
+            stands = ask(settings, read_log(settings)).state
+        draft = stands.drafts.get(name)
+        number = len(stands.revisions) if name == "active" else int(name) if name.isdecimal() else 0
+        revision = draft.revision if draft is not None else stands.revisions.get(number)
+        if revision is None:
+            raise click.UsageError(f"{name} is no file, no revision and no open draft")
+        found.append(revision)
+    return found
+
+
 class _Active(NamedTuple):
     revision: Revision
     source: str
-    record: RevisionRecord | None = None
+    record: Record | None = None
     refused: int = 0
 
     def about(self) -> dict[str, Any]:
@@ -91,20 +185,14 @@ class _Active(NamedTuple):
 
 
 async def _from_log(settings: Settings) -> _Active | None:
-    revision, accepted, refused = None, b"", 0
     try:
-        async for record in read_topics(settings, [TOPIC]):
-            value = record.value or b""
-            try:
-                following = apply_record(revision, value)
-            except ConfigError:
-                refused += 1  # as the workers do: what was before it stays active
-                continue
-            if following is not revision:
-                revision, accepted = following, value
+        state, entries = await read_log(settings)
     except UnknownTopicOrPartitionError:
         return None
-    return None if revision is None else _Active(revision, TOPIC, read_record(accepted), refused)
+    if state.active is None:
+        return None
+    record = next(entry.record for entry in reversed(entries) if entry.revision is not None)
+    return _Active(state.active, TOPIC, record, sum(entry.refused is not None for entry in entries))
 
 
 def _from_file(settings: Settings) -> _Active:

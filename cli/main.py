@@ -18,7 +18,7 @@ SUBCOMMANDS = {
     "demo": _Subcommand("cli.demo:demo", "Everything embedded, with simulated borrowers, live in the terminal."),
     "worker": _Subcommand("cli.worker:worker", "Run one stream worker."),
     "topics": _Subcommand("cli.topics:topics", "Create the Kafka topics."),
-    "config": _Subcommand("cli.config:config", "Check and show rotation configurations."),
+    "config": _Subcommand("cli.config:config", "Check, show, compare and change rotation configurations."),
     "explain": _Subcommand("cli.explain:explain", "Explain one drawdown's decisions, funder by funder."),
     "replay": _Subcommand("cli.replay:replay", "Decide a recorded log again, byte for byte."),
     "dead-letters": _Subcommand("cli.deadletters:dead_letters", "List and re-drive input that could not be used."),
