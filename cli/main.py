@@ -21,6 +21,7 @@ SUBCOMMANDS = {
     "config": _Subcommand("cli.config:config", "Check, show, compare and change rotation configurations."),
     "explain": _Subcommand("cli.explain:explain", "Explain one drawdown's decisions, funder by funder."),
     "replay": _Subcommand("cli.replay:replay", "Decide a recorded log again, byte for byte."),
+    "market": _Subcommand("cli.market:market", "Compare policies on a simulated market of strategic funders."),
     "dead-letters": _Subcommand("cli.deadletters:dead_letters", "List and re-drive input that could not be used."),
 }
 

@@ -1,0 +1,171 @@
+"""`loanrouter market`: policies on a simulated market of strategic funders, in process and in stream time."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+from rich.table import Table
+
+from config.problems import ConfigError
+from config.rotation import Revision
+from market.study.compare import Estimate, Job, Row, compare, play_all
+from market.study.measures import Measures
+from market.study.policies import STRATEGIES
+from market.study.report import report
+from market.study.scenario import Scenario, load_scenario, shipped, study_configuration
+
+_CONFIG = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Rotation configuration; default is the study's, with ten funders.",
+)
+_BORROWERS = click.option("--borrowers", type=click.IntRange(1, 1_000_000), default=20_000, show_default=True)
+_DAYS = click.option("--days", type=click.IntRange(1, 3650), default=180, show_default=True)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def market() -> None:
+    """Play policies on a simulated market, where some funders capture borrowers."""
+
+
+@market.command()
+@_JSON
+def scenarios(as_json: bool) -> None:
+    """List the shipped scenarios and the policies."""
+    configuration = study_configuration()
+    known = [load_scenario(name, configuration) for name in shipped()]
+    if as_json:
+        listed = {
+            "scenarios": {scenario.name: scenario.summary for scenario in known},
+            "policies": {name: strategy.summary for name, strategy in STRATEGIES.items()},
+        }
+        click.echo(msgspec.json.encode(listed))
+        return
+    for scenario in known:
+        click.echo(f"{scenario.name:16} {scenario.summary}")
+    click.echo()
+    for name, strategy in STRATEGIES.items():
+        click.echo(f"{name:16} {strategy.summary}")
+
+
+@market.command()
+@click.argument("scenario")
+@click.option("--policy", type=click.Choice(list(STRATEGIES)), default="rotation", show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@_BORROWERS
+@_DAYS
+@_CONFIG
+@_JSON
+def run(
+    scenario: str, policy: str, seed: int, borrowers: int, days: int, config_path: Path | None, as_json: bool
+) -> None:
+    """Play one policy on SCENARIO (a shipped one, or a YAML file)."""
+    configuration, (loaded,) = _load([scenario], config_path)
+    (measures,) = _play([Job(loaded, configuration, policy, seed, borrowers, days)], 1)
+    if as_json:
+        click.echo(msgspec.json.encode(measures))
+    else:
+        _table(compare([measures]))
+        click.echo(f"{measures.drawdowns} drawdowns, {measures.captured} of {measures.good} good borrowers captured")
+    _judge([measures])
+
+
+@market.command(name="compare")
+@click.option("--scenarios", "scenario_names", help="Comma-separated names or files; default all shipped.")
+@click.option("--policies", help="Comma-separated; default all.")
+@click.option("--seeds", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many, from 1.")
+@_BORROWERS
+@_DAYS
+@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes at once.")
+@click.option("--report", "report_path", type=click.Path(dir_okay=False, path_type=Path), help="HTML report.")
+@_CONFIG
+@_JSON
+def compare_command(
+    scenario_names: str | None,
+    policies: str | None,
+    seeds: int,
+    borrowers: int,
+    days: int,
+    jobs: int,
+    report_path: Path | None,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Play policies over scenarios and seeds, with 95% intervals and the share of the way to full knowledge."""
+    names = policies.split(",") if policies else list(STRATEGIES)
+    for name in names:
+        if name not in STRATEGIES:
+            raise click.BadParameter(f"{name}: known are {', '.join(STRATEGIES)}", param_hint="--policies")
+    configuration, loaded = _load(scenario_names.split(",") if scenario_names else shipped(), config_path)
+    todo = [
+        Job(scenario, configuration, name, seed, borrowers, days)
+        for scenario in loaded
+        for seed in range(1, seeds + 1)
+        for name in names
+    ]
+    runs = _play(todo, jobs)
+    rows = compare(runs)
+    if report_path is not None:
+        report_path.write_text(report(rows, runs), encoding="utf-8")
+    if as_json:
+        click.echo(msgspec.json.encode({"rows": rows, "runs": runs}))
+    else:
+        _table(rows)
+    _judge(runs)
+
+
+def _load(names: Sequence[str], config_path: Path | None) -> tuple[Revision, list[Scenario]]:
+    try:
+        configuration = study_configuration(config_path)
+        return configuration, [load_scenario(name, configuration) for name in names]
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _play(todo: Sequence[Job], processes: int) -> list[Measures]:
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+    runs: list[Measures] = []
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("Playing", total=len(todo))
+        for measures in play_all(todo, processes):
+            runs.append(measures)
+            progress.advance(task)
+    return sorted(runs, key=lambda run: (run.scenario, run.policy, run.seed))
+
+
+def _table(rows: Sequence[Row]) -> None:
+    for scenario, group in groupby(rows, key=lambda row: row.scenario):
+        table = Table("policy", "captured %", "net, k yuan", "regret closed", "capture closed", "found", "days")
+        table.title = scenario
+        for row in group:
+            table.add_row(
+                row.policy,
+                _shown(row.captured_share, 100, 2),
+                _shown(row.revenue, 1e-5, 0),
+                _shown(row.regret_closed, 1, 2),
+                _shown(row.capture_closed, 1, 2),
+                "–" if row.detected_share is None else f"{row.detected_share:.0%}",
+                "–" if row.detection_days is None else f"{row.detection_days:.0f}",
+            )
+        Console().print(table)
+
+
+def _shown(estimate: Estimate | None, scale: float, digits: int) -> str:
+    if estimate is None:
+        return "–"
+    shown = f"{estimate.mean * scale:.{digits}f}"
+    return shown if estimate.half_width is None else f"{shown} ± {estimate.half_width * scale:.{digits}f}"
+
+
+def _judge(runs: Sequence[Measures]) -> None:
+    """No run may break a hard rule or a quota."""
+    broken = [f"{run.scenario}, {run.policy}, seed {run.seed}" for run in runs if run.overruns or run.violations]
+    if broken:
+        raise click.ClickException(f"quota overruns or rule violations in: {'; '.join(broken)}")

@@ -1,0 +1,148 @@
+"""Policies compared over scenarios and seeds: means with 95% t-intervals, and how much of the way each one goes.
+
+Every policy meets the same borrowers and the same luck of a seed, so differences are taken seed by seed.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from math import nan, sqrt
+from statistics import median
+from typing import NamedTuple
+
+import msgspec
+
+from config.rotation import Revision
+from market.study.measures import Measures
+from market.study.policies import STRATEGIES
+from market.study.scenario import Scenario
+from market.study.simulate import Simulation
+
+WORST, BEST = "lock_in", "truth"
+#: Two-sided 95% points of Student's t by degrees of freedom; 1.96 from 30 on.
+_T = (
+    *(nan, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
+    *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045),
+)
+_T_LARGE = 1.96
+
+
+class Job(NamedTuple):
+    """One run that is to be made."""
+
+    scenario: Scenario
+    configuration: Revision
+    policy: str
+    seed: int
+    borrowers: int
+    days: int
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """A mean over seeds and the half-width of its 95% interval; None where one seed tells none."""
+
+    mean: float
+    half_width: float | None
+    seeds: int
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One policy in one scenario, over all seeds. Revenue in fen.
+
+    `regret_closed` is the way from lock-in (0) to full knowledge (1) on revenue net of captures, `capture_closed` the
+    same on captured good borrowers; None where there is no way to go, or one of the two was not run.
+    """
+
+    scenario: str
+    policy: str
+    captured_share: Estimate
+    revenue: Estimate
+    fees: Estimate
+    regret_closed: Estimate | None
+    capture_closed: Estimate | None
+    against_lock_in: Estimate | None
+    top_share: Estimate
+    exposure: Estimate
+    unserved_share: Estimate
+    detected_share: float | None
+    detection_days: float | None
+    false_steps_a_year: float
+    overruns: int
+    violations: int
+
+
+def play(job: Job) -> Measures:
+    """Make one run."""
+    strategy = STRATEGIES[job.policy]
+    return Simulation(
+        job.scenario, job.configuration, strategy, seed=job.seed, borrowers=job.borrowers, days=job.days
+    ).run()
+
+
+def play_all(jobs: Sequence[Job], processes: int) -> Iterator[Measures]:
+    """Make all runs, some at a time; in the order in which they end."""
+    if processes <= 1:
+        yield from map(play, jobs)
+        return
+    with ProcessPoolExecutor(processes) as pool:
+        for done in as_completed([pool.submit(play, job) for job in jobs]):
+            yield done.result()
+
+
+def compare(runs: Iterable[Measures]) -> list[Row]:
+    """A row for each scenario and policy, in the order of the scenarios' names and of `STRATEGIES`."""
+    by_key: dict[tuple[str, str], dict[int, Measures]] = {}
+    for run in runs:
+        by_key.setdefault((run.scenario, run.policy), {})[run.seed] = run
+    order = list(STRATEGIES)
+    keys = sorted(by_key, key=lambda key: (key[0], order.index(key[1])))
+    return [_row(by_key[key], by_key.get((key[0], WORST), {}), by_key.get((key[0], BEST), {})) for key in keys]
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean and 95% t-interval of independent values."""
+    count = len(values)
+    mean = sum(values) / count
+    if count < 2:
+        return Estimate(mean, None, count)
+    deviation = sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
+    t = _T[count - 1] if count - 1 < len(_T) else _T_LARGE
+    return Estimate(mean, t * deviation / sqrt(count), count)
+
+
+def _row(runs: Mapping[int, Measures], worst: Mapping[int, Measures], best: Mapping[int, Measures]) -> Row:
+    every = [runs[seed] for seed in sorted(runs)]
+
+    def over(of: Callable[[Measures], float]) -> Estimate:
+        return estimate([of(run) for run in every])
+
+    def closed(of: Callable[[Measures], float]) -> Estimate | None:
+        """The ratio seed by seed: its mean is over seeds in which there is a way to go."""
+        seeds = [seed for seed in sorted(runs) if seed in worst and seed in best]
+        ratios = [
+            (of(runs[seed]) - of(worst[seed])) / way
+            for seed in seeds
+            if worst[seed].capturing and (way := of(best[seed]) - of(worst[seed])) > 0
+        ]
+        return estimate(ratios) if ratios else None
+
+    against = [float(run.revenue - worst[run.seed].revenue) for run in every if run.seed in worst]
+    capturing = sum(run.capturing for run in every)
+    delays = [delay for run in every for delay in run.detected.values()]
+    return Row(
+        scenario=every[0].scenario,
+        policy=every[0].policy,
+        captured_share=over(lambda run: run.captured_share),
+        revenue=over(lambda run: run.revenue),
+        fees=over(lambda run: run.fees),
+        regret_closed=closed(lambda run: run.revenue),
+        capture_closed=closed(lambda run: -run.captured),
+        against_lock_in=estimate(against) if against else None,
+        top_share=over(lambda run: run.top_share),
+        exposure=over(lambda run: run.exposure),
+        unserved_share=over(lambda run: run.unserved / max(1, run.drawdowns)),
+        detected_share=len(delays) / capturing if capturing else None,
+        detection_days=median(delays) if delays else None,
+        false_steps_a_year=sum(run.false_steps for run in every) / max(1e-9, sum(run.honest_years for run in every)),
+        overruns=sum(run.overruns for run in every),
+        violations=sum(sum(run.violations.values()) for run in every),
+    )

@@ -1,0 +1,175 @@
+"""Strategic funders: what a funder of a scenario answers, whom it captures, and how that looks from outside.
+
+What a funder does to one drawdown is drawn from a generator of that drawdown and funder alone, so that policies are
+compared on the same luck.
+"""
+
+from dataclasses import dataclass, field
+from math import exp
+from random import Random
+from typing import Literal, NamedTuple
+
+from config.rotation import Funder
+from market.study.population import LIMITS, START, Person
+from market.study.scenario import Conduct, Scenario
+from rotation.clock import DAY, MINUTE
+
+Status = Literal["disbursed", "declined", "cancelled", "timed_out", "failed"]
+GRADE_EFFECT = {"A": 0.05, "B": 0.03, "C": 0.0, "D": -0.06, "E": -0.1}
+HOUR = 60 * MINUTE
+_HONEST = Conduct("honest")
+#: Before this many drawdowns a stealthy funder takes nobody: it would show.
+_STEALTH_FROM = 60
+
+
+class Line(NamedTuple):
+    """A funder's answer to an application: the limit (fen) and annual rate, or a limit of 0 for no."""
+
+    limit: int
+    apr_bp: int
+
+
+class Reply(NamedTuple):
+    """What becomes of a drawdown `after` ms: its outcome, and what the funder does behind it.
+
+    `captured` at once, or by a campaign `campaign` ms after the drawdown; `contact` is a call to staff, `report` a
+    complaint, each so many ms later; None for what does not happen.
+    """
+
+    status: Status
+    after: int
+    captured: bool = False
+    campaign: int | None = None
+    contact: int | None = None
+    report: int | None = None
+
+
+@dataclass(slots=True)
+class Relation:
+    """What a funder knows of a borrower: its loans to them, the last one (ms), and the loans elsewhere."""
+
+    loans: int = 0
+    last: int = 0
+    elsewhere: int = 0
+
+    def depth(self, at: int) -> float:
+        """How deep the relationship is, 0 to 1: by number, share and recency of the loans."""
+        if not self.loans:
+            return 0.0
+        share = self.loans / (self.loans + self.elsewhere)
+        return share * (1 - exp(-self.loans / 2)) * exp(-(at - self.last) / (90 * DAY))
+
+
+@dataclass(slots=True)
+class StrategicFunder:
+    """One funder at work. `outages` are spans (ms); `seen` and `taken` are what it has counted of its own doing."""
+
+    funder: Funder
+    scenario: Scenario
+    outages: list[tuple[int, int]]
+    conduct: Conduct = _HONEST
+    seen: int = 0
+    taken: int = 0
+    _approves: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._approves = self.scenario.service.approves
+
+    def welcomes(self, person: Person) -> bool:
+        """Whether the borrower is of the kind it lends to."""
+        funder = self.funder
+        return (
+            (funder.regions == "all" or person.region in funder.regions)
+            and person.grade in funder.grades
+            and funder.age[0] <= person.age <= funder.age[1]
+        )
+
+    def line(self, person: Person, rng: Random) -> Line:
+        """Its answer to an application."""
+        accepted = rng.random() < (self._approves if self.welcomes(person) else 0.1)
+        limit, apr = LIMITS[person.grade] * rng.uniform(0.7, 1.5), rng.randrange(1_200, 2_401, 20)
+        above_cap = rng.random() < 0.02
+        return Line(round(limit / 100_000) * 100_000 if accepted else 0, 2_800 if above_cap else apr)
+
+    def reply(self, person: Person, relation: Relation, at: int, rng: Random) -> Reply:
+        """What it does with a drawdown of the borrower that is routed to it at `at` (ms)."""
+        dice = [rng.random() for _ in range(8)]
+        after = MINUTE + int(dice[0] * 14 * MINUTE)
+        self.seen += 1
+        service, hazard = self.scenario.service, self.scenario.hazard
+        if any(begin <= at < end for begin, end in self.outages) or dice[1] < service.failure_rate:
+            return Reply("timed_out" if dice[2] < 0.6 else "failed", after)
+        threat = self.threat(person, relation, at)
+        later = int((2 + 10 * dice[3]) * DAY)
+        attempted = min(1.0, threat * hazard.attempts_per_capture)
+        contact = later if person.canary and dice[4] < max(attempted, hazard.false_contact_rate) else None
+        reported = not person.canary and dice[4] < hazard.report_rate * attempted + hazard.false_report_rate
+        report = later if reported else None
+        captured = not person.canary and dice[5] < threat
+        if captured and self.conduct.behaviour == "immediate":
+            self.taken += 1
+            return Reply("cancelled" if dice[2] < 0.6 else "declined", after, captured=True, report=report)
+        status: Status = "cancelled" if dice[2] < 0.2 else "declined"
+        if dice[6] < self.passes(person, at):
+            status = "disbursed"
+        campaign = int((5 + 30 * dice[7]) * DAY) if captured and status == "disbursed" else None
+        return Reply(status, after, campaign=campaign, contact=contact, report=report)
+
+    def campaign_on_line(self, person: Person, at: int, rng: Random) -> int | None:
+        """After how many ms an offline campaign takes the borrower who merely has a line; None for never."""
+        if self.conduct.behaviour != "offline" or person.canary or not (self.wants(person) and self.is_at_work(at)):
+            return None
+        chance = self.scenario.hazard.grant_hazard * self.conduct.intensity
+        return int((5 + 30 * rng.random()) * DAY) if rng.random() < chance else None
+
+    def passes(self, person: Person, at: int) -> float:
+        """The chance that an honest funder of this rate would lend, with tightened credit."""
+        rate = self.funder.pass_rate_prior.rate + GRADE_EFFECT[person.grade] + 0.15 * (person.quality - 0.75)
+        if self.conduct.behaviour == "tightening" and self.is_at_work(at):
+            rate -= self.conduct.drop
+        return min(0.98, max(0.05, rate))
+
+    def is_at_work(self, at: int) -> bool:
+        """Whether it does on this day what the scenario says of it."""
+        day = (at - START) // DAY - self.conduct.from_day
+        if day < 0:
+            return False
+        on, off = self.conduct.on_days, self.conduct.off_days
+        return on is None or off is None or day % (on + off) < on
+
+    def wants(self, person: Person) -> bool:
+        """Whether this borrower is of those whom it captures at some time."""
+        conduct = self.conduct
+        return (
+            conduct.captures
+            and (person.good or person.canary)
+            and (conduct.regions is None or person.region in conduct.regions)
+            and (conduct.grades is None or person.grade in conduct.grades)
+        )
+
+    def threat(self, person: Person, relation: Relation, at: int) -> float:
+        """The chance that it captures the borrower at this drawdown, 0 to 1; for staff, that it would like to."""
+        conduct, hazard = self.conduct, self.scenario.hazard
+        if not self.wants(person) or not self.is_at_work(at):
+            return 0.0
+        if conduct.borrowers != "both" and (conduct.borrowers == "new") != (relation.loans == 0):
+            return 0.0
+        if conduct.most_drop is not None and (
+            self.seen < _STEALTH_FROM or (self.taken + 1) / self.seen > conduct.most_drop
+        ):
+            return 0.0
+        chance = hazard.exposure_hazard + hazard.depth_hazard * relation.depth(at)
+        chance *= conduct.intensity * (0.6 + 0.5 * person.quality)
+        return min(1.0, chance * (conduct.canary_misses if person.canary else 1.0))
+
+
+def outages(scenario: Scenario, rng: Random, days: int) -> list[tuple[int, int]]:
+    """When (ms, from and until) a funder is out in a study of that many days."""
+    service = scenario.service
+    spans: list[tuple[int, int]] = []
+    if service.outages_a_year <= 0 or service.outage_hours <= 0:
+        return spans
+    at = float(START)
+    while (at := at + rng.expovariate(service.outages_a_year / (365 * DAY))) < START + days * DAY:
+        spans.append((int(at), int(at + rng.expovariate(1 / (service.outage_hours * HOUR)))))
+    return spans

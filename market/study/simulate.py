@@ -1,0 +1,428 @@
+"""One run of a study: borrowers, strategic funders and the real core, in stream time and in one process.
+
+The core's own turns decide, against a reservation book in memory. Who captures whom stays in here.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import msgspec
+
+from config.rotation import Revision
+from market.dice import Dice
+from market.publication import moment
+from market.study.funders import Relation, StrategicFunder, outages
+from market.study.measures import Measures, top_share
+from market.study.policies import Choice, Defence, Strategy
+from market.study.population import START, Person, Visit, person
+from market.study.referee import Account, Referee
+from market.study.scenario import Conduct, Scenario, configuration_of, scaled
+from rotation.book import MemoryBook
+from rotation.clock import DAY, MINUTE
+from rotation.decide import Steps
+from rotation.events import BorrowerEvent, CaptureSignal, CreditGrant, DrawdownOutcome, DrawdownRequest, Repayment
+from rotation.outputs import CreditApplication, FunderState
+from rotation.policy import Policy
+from rotation.reservations import Reserve
+from rotation.state import Borrower, LedgerEntry
+from rotation.turn import Refusal, Turn
+
+#: Borrowers for which the study's quotas are written.
+QUOTAS_FOR = 20_000
+_RULES = ("never_last", "max_share", "cooldown", "exposure_budget")
+_LINE = 365 * DAY
+_MONTH = 30 * DAY
+
+
+@dataclass(slots=True)
+class _Client:
+    """A borrower in the run: their record in the core, the market's own books, and what is still to come."""
+
+    person: Person
+    record: Borrower = field(default_factory=Borrower)
+    account: Account = field(default_factory=Account)
+    relations: dict[str, Relation] = field(default_factory=dict)
+    visits: dict[str, Visit] = field(default_factory=dict)
+    owing: dict[str, tuple[str, int]] = field(default_factory=dict)
+    gone: bool = False
+    wakes_at: int | None = None
+
+
+class Simulation:
+    """A market under one policy. The same arguments give the same run."""
+
+    def __init__(
+        self, scenario: Scenario, configuration: Revision, strategy: Strategy, *, seed: int, borrowers: int, days: int
+    ) -> None:
+        configuration = scaled(configuration, borrowers / QUOTAS_FOR)
+        self._revision = configuration if strategy.rotates else _without_rules(configuration)
+        config = self._revision.config
+        self._scenario, self._strategy, self._seed, self._days = scenario, strategy, seed, days
+        self._dice = Dice(seed)
+        self._clients = [
+            _Client(person(number, self._dice.of("person", number), scenario.population, days))
+            for number in range(borrowers)
+        ]
+        self._funders = {
+            funder.id: StrategicFunder(
+                funder,
+                scenario,
+                outages(scenario, self._dice.of("outages", funder.id), days),
+                scenario.conduct.get(funder.id, Conduct("honest")),
+            )
+            for funder in config.funders
+        }
+        self._defence: Defence = strategy.defence(config)
+        self._states: dict[str, FunderState] = {}
+        self._policy = Policy(self._revision, self._states, -1)
+        self._book = MemoryBook(self._policy.limits)
+        self._referee = Referee({funder.id: funder for funder in config.funders}, config.apr_cap_bp)
+        self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._events = 0
+        self._holding: set[int] = set()
+        self._captured_at: list[int] = []
+        self._fees = 0
+        self._counts: Counter[str] = Counter()
+        self._detected: dict[str, int] = {}
+        self._alerted: dict[str, int] = {}
+        self._loans: Counter[str] = Counter()
+
+    def run(self, on_day: Callable[[int], None] = lambda day: None) -> Measures:
+        """Play all days; `on_day` is told each that has ended."""
+        began = perf_counter()
+        for client in self._clients:
+            if client.person.visits:
+                self._at(client.person.visits[0].at - 2 * DAY, self._arrive, client)
+                for visit in client.person.visits:
+                    self._at(visit.at, self._visit, client, visit)
+        for day in range(1, self._days + 1):
+            self._at(START + day * DAY, self._midnight, day, on_day)
+        end = START + self._days * DAY
+        while self._heap and self._heap[0][0] <= end:
+            at, _, do, arguments = heapq.heappop(self._heap)
+            do(at, *arguments)
+        return self._measures(perf_counter() - began)
+
+    def _at(self, at: int, do: Callable[..., None], *arguments: Any) -> None:
+        self._events += 1
+        heapq.heappush(self._heap, (at, self._events, do, arguments))
+
+    def _arrive(self, at: int, client: _Client) -> None:
+        rng = self._dice.of("arrival", client.person.number)
+        suitable = [funder_id for funder_id, funder in self._funders.items() if funder.welcomes(client.person)]
+        for funder_id in rng.sample(suitable, min(len(suitable), rng.randint(2, 3))):
+            self._apply(at, client, funder_id)
+
+    def _apply(self, at: int, client: _Client, funder_id: str) -> None:
+        """The borrower applies at the funder, and is answered at once."""
+        person, funder_id = client.person, self._steered(at, client, funder_id)
+        if client.gone or funder_id in client.account.lines:
+            return
+        funder = self._funders[funder_id]
+        rng = self._dice.of("line", person.number, funder_id)
+        line = funder.line(person, rng)
+        if line.limit:
+            client.account.lines[funder_id] = line
+            campaign = funder.campaign_on_line(person, at, rng)
+            if campaign is not None:
+                self._at(at + campaign, self._campaign, client, funder_id)
+        self._tell(
+            client,
+            CreditGrant(
+                event_id=f"grant-{funder_id}-{at}",
+                occurred_at=moment(at),
+                customer_id=person.customer_id,
+                funder_id=funder_id,
+                status="approved" if line.limit else "declined",
+                credit_limit=line.limit or None,
+                apr_bp=line.apr_bp if line.limit else None,
+                expires_at=moment(at + _LINE) if line.limit else None,
+                region=person.region,
+                risk_grade=person.grade,
+            ),
+            at,
+        )
+
+    def _steered(self, at: int, client: _Client, funder_id: str) -> str:
+        """Where a borrower applies under a policy that knows whom to avoid: elsewhere, if there is anybody."""
+        avoids, person = self._strategy.avoids, client.person
+        if avoids is None or not avoids(self._funders[funder_id], person, at):
+            return funder_id
+        others = (other for other in self._funders.items() if other[0] not in client.record.grants)
+        return next((f for f, other in others if other.welcomes(person) and not avoids(other, person, at)), funder_id)
+
+    def _visit(self, at: int, client: _Client, visit: Visit) -> None:
+        if client.gone:
+            return
+        person = client.person
+        drawdown_id = f"dd-{self._seed}-{person.number}-{visit.number}"
+        client.visits[drawdown_id] = visit
+        self._counts["drawdowns"] += 1
+        self._tell(
+            client,
+            DrawdownRequest(
+                event_id=drawdown_id,
+                occurred_at=moment(at),
+                drawdown_id=drawdown_id,
+                customer_id=person.customer_id,
+                amount=visit.amount,
+                term_months=visit.term_months,
+                region=person.region,
+                risk_grade=person.grade,
+                age=person.age,
+                canary=True if person.canary else None,
+            ),
+            at,
+        )
+
+    def _tell(self, client: _Client, event: BorrowerEvent, at: int) -> None:
+        turn = Turn(client.person.customer_id, client.record, self._policy)
+        refused = self._work(client, turn, turn.handle(event, at, []))
+        self._counts["refusals"] += isinstance(refused, Refusal)
+        self._after(at, client, turn)
+
+    def _wake(self, at: int, client: _Client) -> None:
+        if client.wakes_at == at:
+            client.wakes_at = None
+            turn = Turn(client.person.customer_id, client.record, self._policy)
+            self._work(client, turn, turn.wake(at))
+            self._after(at, client, turn)
+
+    def _work(self, client: _Client, turn: Turn, steps: Steps[Any]) -> object:
+        """Run a turn's steps against the book, in the order of preference of the policy; its result."""
+        try:
+            asked = next(steps)
+            while True:
+                operations = [*turn.operations, self._preferred(client, asked)]
+                turn.operations.clear()
+                answer = self._book.apply(operations)[-1]
+                assert answer is not None
+                asked = steps.send(answer)
+        except StopIteration as end:
+            self._book.apply(turn.operations)
+            turn.operations.clear()
+            return end.value
+
+    def _preferred(self, client: _Client, asked: Reserve) -> Reserve:
+        candidates: Iterable[str] = asked.candidates
+        strategy, person = self._strategy, client.person
+        if strategy.prefers is not None:
+            rates = {
+                funder_id: funder.funder.pass_rate_prior.rate
+                if (state := self._states.get(funder_id)) is None
+                else state.pass_rates.get(person.grade, 0.0)
+                for funder_id, funder in self._funders.items()
+            }
+            candidates = strategy.prefers(Choice(asked.candidates, person, client.record, rates, self._funders))
+        avoids = strategy.avoids
+        if avoids is not None:
+            candidates = sorted(candidates, key=lambda each: avoids(self._funders[each], person, asked.now))
+        return asked if candidates is asked.candidates else msgspec.structs.replace(asked, candidates=tuple(candidates))
+
+    def _after(self, at: int, client: _Client, turn: Turn) -> None:
+        """Let happen what the turn's outputs bring about."""
+        for outcome in turn.outcomes:
+            self._defence.observe(outcome, at)
+        routed = [said for said in turn.decisions if said.status == "routed"]
+        for said, entry in zip(routed, client.record.ledger[len(client.record.ledger) - len(routed) :], strict=True):
+            self._routed(said.now, client, entry)
+        for said in turn.decisions:
+            self._counts[said.status or "repeated"] += 1
+        for application in turn.applications:
+            self._advised(at, client, application)
+        due = client.record.wake_at
+        (self._holding.discard if due is None else self._holding.add)(client.person.number)
+        if due is not None and due != client.wakes_at:
+            client.wakes_at = due
+            self._at(due, self._wake, client)
+
+    def _advised(self, at: int, client: _Client, application: CreditApplication) -> None:
+        rng = self._dice.of("advice", client.person.number, len(client.record.grants))
+        if rng.random() < self._scenario.population.follows_advice:
+            self._at(at + int(rng.uniform(10 * MINUTE, DAY)), self._apply, client, application.funder_id)
+
+    def _routed(self, at: int, client: _Client, entry: LedgerEntry) -> None:
+        person, visit = client.person, client.visits[entry.drawdown_id]
+        funder = self._funders[entry.funder_id]
+        paused = {state.funder_id for state in self._states.values() if state.traffic_multiplier <= 0}
+        self._referee.routed(entry, person, client.account, visit, paused, at)
+        relation = client.relations.setdefault(entry.funder_id, Relation())
+        rng = self._dice.of("drawdown", person.number, visit.number, entry.funder_id)
+        if client.gone:  # who was intercepted walks away from the next funder as well
+            self._at(at + MINUTE, self._outcome, client, entry, "cancelled")
+            return
+        self._counts["exposed_good"] += person.good and funder.wants(person)
+        reply = funder.reply(person, relation, at, rng)
+        self._at(at + reply.after, self._outcome, client, entry, reply.status)
+        if reply.captured:
+            self._capture(at + reply.after, client)
+        if reply.campaign is not None:
+            self._at(at + reply.campaign, self._campaign, client, entry.funder_id)
+        if reply.contact is not None:
+            self._at(at + reply.contact, self._signal, client, entry.funder_id, "canary_contacted")
+        if reply.report is not None:
+            self._at(at + reply.report, self._signal, client, entry.funder_id, "borrower_report")
+
+    def _capture(self, at: int, client: _Client) -> None:
+        client.gone = True
+        self._captured_at.append(at)
+
+    def _campaign(self, at: int, client: _Client, funder_id: str) -> None:
+        """An offline campaign succeeds: the borrower settles early what they owe there, and never returns."""
+        if client.gone:
+            return
+        self._capture(at, client)
+        for drawdown_id, (lender, owed) in list(client.owing.items()):
+            if lender == funder_id:
+                self._repay(at, client, drawdown_id, owed, "settled_early")
+
+    def _signal(self, at: int, client: _Client, funder_id: str, kind: Any) -> None:
+        self._defence.signal(
+            CaptureSignal(
+                event_id=f"signal-{self._events}",
+                occurred_at=moment(at),
+                funder_id=funder_id,
+                kind=kind,
+                customer_id=client.person.customer_id,
+            ),
+            at,
+        )
+
+    def _outcome(self, at: int, client: _Client, entry: LedgerEntry, status: Any) -> None:
+        amount, funder_id = entry.amount, entry.funder_id
+        if status == "disbursed":
+            self._lent(at, client, entry)
+        else:
+            self._referee.came_to_nothing(funder_id, client.account, amount, entry.decided_at)
+        self._tell(
+            client,
+            DrawdownOutcome(
+                event_id=f"{entry.drawdown_id}-{entry.attempt}",
+                occurred_at=moment(at),
+                drawdown_id=entry.drawdown_id,
+                customer_id=client.person.customer_id,
+                funder_id=funder_id,
+                attempt=entry.attempt,
+                status=status,
+                amount=amount if status == "disbursed" else None,
+            ),
+            at,
+        )
+
+    def _lent(self, at: int, client: _Client, entry: LedgerEntry) -> None:
+        funder_id, visit = entry.funder_id, client.visits[entry.drawdown_id]
+        self._fees += entry.amount * self._funders[funder_id].funder.fee_bp // 10_000
+        self._loans[funder_id] += 1
+        client.relations[funder_id].loans += 1
+        client.relations[funder_id].last = at
+        for other, relation in client.relations.items():
+            relation.elsewhere += other != funder_id
+        client.owing[entry.drawdown_id] = (funder_id, entry.amount)
+        rng = self._dice.of("loan", client.person.number, visit.number, funder_id)
+        months = visit.term_months
+        early = rng.random() < self._scenario.population.settles_early
+        last = rng.randint(1, months - 1) if early else months
+        for month in range(1, last + 1):
+            principal = entry.amount // months
+            kind = "instalment" if month < last else "settled_early" if early else "settled"
+            due = at + month * _MONTH - (rng.randrange(_MONTH) if kind == "settled_early" else 0)
+            if due > START + self._days * DAY:
+                break
+            self._at(due, self._repay, client, entry.drawdown_id, principal, kind)
+
+    def _repay(self, at: int, client: _Client, drawdown_id: str, principal: int, kind: Any) -> None:
+        if drawdown_id not in client.owing:
+            return
+        funder_id, owed = client.owing[drawdown_id]
+        paid = principal if kind == "instalment" else owed
+        client.account.owed[funder_id] -= paid
+        client.owing[drawdown_id] = (funder_id, owed - paid)
+        if owed == paid:
+            del client.owing[drawdown_id]
+        self._tell(
+            client,
+            Repayment(
+                event_id=f"{drawdown_id}-{at}",
+                occurred_at=moment(at),
+                drawdown_id=drawdown_id,
+                customer_id=client.person.customer_id,
+                funder_id=funder_id,
+                kind=kind,
+                principal=paid,
+                outstanding=owed - paid,
+            ),
+            at,
+        )
+
+    def _midnight(self, at: int, day: int, on_day: Callable[[int], None]) -> None:
+        states, alerts = self._defence.review(at)
+        for alert in alerts:
+            self._alerted.setdefault(alert.funder_id, day)
+            self._counts["false_alerts"] += not self._funders[alert.funder_id].conduct.captures
+        for state in states:
+            before = self._states.get(state.funder_id)
+            if state.state in ("throttled", "paused") and (before is None or before.state != state.state):
+                self._detected.setdefault(state.funder_id, day)
+                self._counts["false_steps"] += not self._funders[state.funder_id].conduct.captures
+            self._states[state.funder_id] = state
+        if states:
+            self._policy = Policy(self._revision, dict(self._states), self._policy.states_version + 1)
+            for number in sorted(self._holding):
+                client = self._clients[number]
+                turn = Turn(client.person.customer_id, client.record, self._policy)
+                self._work(client, turn, turn.reconsider(at))
+                self._after(at, client, turn)
+        on_day(day)
+
+    def _measures(self, seconds: float) -> Measures:
+        capturing = {f for f, funder in self._funders.items() if funder.conduct.captures}
+        starts = {f: self._funders[f].conduct.from_day for f in capturing}
+        days = [(at - START) // DAY for at in self._captured_at]
+        by_day = Counter(days)
+        so_far, captured_by_day = 0, []
+        for day in range(self._days):
+            so_far += by_day[day]
+            captured_by_day.append(so_far)
+        lent = sum(self._loans.values())
+        active = [client for client in self._clients if client.person.visits and client.relations]
+        return Measures(
+            scenario=self._scenario.name,
+            policy=self._strategy.name,
+            seed=self._seed,
+            borrowers=len(self._clients),
+            days=self._days,
+            good=sum(client.person.good for client in self._clients),
+            captured=sum(by_day[day] for day in range(self._days)),
+            captured_by_day=captured_by_day,
+            fees=self._fees,
+            drawdowns=self._counts["drawdowns"],
+            disbursed=lent,
+            unserved=self._counts["drawdowns"] - lent,
+            held=self._counts["held"],
+            capturing=len(capturing),
+            detected={f: day - starts[f] for f, day in self._detected.items() if f in capturing},
+            alerted={f: day - starts[f] for f, day in self._alerted.items() if f in capturing},
+            false_steps=self._counts["false_steps"],
+            false_alerts=self._counts["false_alerts"],
+            honest_years=(len(self._funders) - len(capturing)) * self._days / 365,
+            top_share=top_share([{f: r.loans for f, r in client.relations.items()} for client in active]),
+            exposure=sum(len(client.record.seen) for client in active) / max(1, len(active)),
+            shares={funder_id: self._loans[funder_id] / max(1, lent) for funder_id in self._funders},
+            exposed_good=self._counts["exposed_good"],
+            overruns=self._referee.overruns,
+            violations=dict(self._referee.violations),
+            refusals=self._counts["refusals"],
+            seconds=round(seconds, 2),
+        )
+
+
+def _without_rules(configuration: Revision) -> Revision:
+    document = msgspec.to_builtins(configuration.config)
+    for rule in _RULES:
+        del document["rotation"][rule]
+    document["rotation"]["relax_order"] = []
+    return configuration_of(document)
