@@ -24,8 +24,14 @@ _CONFIG = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Rotation configuration; default is the study's, with ten funders.",
 )
-_BORROWERS = click.option("--borrowers", type=click.IntRange(1, 1_000_000), default=20_000, show_default=True)
-_DAYS = click.option("--days", type=click.IntRange(1, 3650), default=180, show_default=True)
+_BORROWERS = click.option(
+    "--borrowers",
+    type=click.IntRange(1, 1_000_000),
+    default=20_000,
+    show_default=True,
+    help="How many; quotas grow with them.",
+)
+_DAYS = click.option("--days", type=click.IntRange(1, 3650), default=180, show_default=True, help="Simulated days.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -56,8 +62,8 @@ def scenarios(as_json: bool) -> None:
 
 @market.command()
 @click.argument("scenario")
-@click.option("--policy", type=click.Choice(list(STRATEGIES)), default="rotation", show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--policy", type=click.Choice(list(STRATEGIES)), default="rotation", show_default=True, help="Which.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The market's chance.")
 @_BORROWERS
 @_DAYS
 @_CONFIG
@@ -97,7 +103,10 @@ def compare_command(
     config_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Play policies over scenarios and seeds, with 95% intervals and the share of the way to full knowledge."""
+    """Compare policies over scenarios and seeds.
+
+    With 95% intervals, and the share of the way from lock-in to full knowledge that each policy goes.
+    """
     names = policies.split(",") if policies else list(STRATEGIES)
     for name in names:
         if name not in STRATEGIES:

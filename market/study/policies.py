@@ -73,9 +73,10 @@ class PassRates:
 
 
 class Choice(NamedTuple):
-    """A borrower's drawdown to place: funders that pass every rule, in drawn order, with what a policy may know."""
+    """A drawdown to place at `at` (ms): funders that pass every rule, in drawn order, with what a policy may know."""
 
     candidates: Sequence[str]
+    at: int
     person: Person
     record: Borrower
     rates: Mapping[str, float]

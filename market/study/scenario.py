@@ -37,7 +37,7 @@ class Hazard(_Section, frozen=True):
     and borrowers complain by the attempts, of which there are `attempts_per_capture`.
     """
 
-    exposure_hazard: Chance = 0.045
+    exposure_hazard: Chance = 0.055
     depth_hazard: Chance = 0.06
     grant_hazard: Chance = 0.003
     attempts_per_capture: Annotated[float, msgspec.Meta(ge=1, le=100, description="a number from 1 to 100")] = 2.5
@@ -57,7 +57,7 @@ class Population(_Section, frozen=True):
     present: Chance = 0.6
     churn: Chance = 0.03
     canaries: Chance = 0.005
-    good_quality: Chance = 0.7
+    good_quality: Chance = 0.78
     settles_early: Chance = 0.06
     follows_advice: Chance = 0.9
 

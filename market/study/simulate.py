@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -38,6 +38,14 @@ _LINE = 365 * DAY
 _MONTH = 30 * DAY
 
 
+class Capture(NamedTuple):
+    """A good borrower left for a funder at `at` (ms)."""
+
+    at: int
+    customer_id: str
+    funder_id: str
+
+
 @dataclass(slots=True)
 class _Client:
     """A borrower in the run: their record in the core, the market's own books, and what is still to come."""
@@ -53,7 +61,7 @@ class _Client:
 
 
 class Simulation:
-    """A market under one policy. The same arguments give the same run."""
+    """A market under one policy. The same arguments give the same run. `captures` is the truth of it, in order."""
 
     def __init__(
         self, scenario: Scenario, configuration: Revision, strategy: Strategy, *, seed: int, borrowers: int, days: int
@@ -84,7 +92,7 @@ class Simulation:
         self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._events = 0
         self._holding: set[int] = set()
-        self._captured_at: list[int] = []
+        self.captures: list[Capture] = []
         self._fees = 0
         self._counts: Counter[str] = Counter()
         self._detected: dict[str, int] = {}
@@ -210,6 +218,8 @@ class Simulation:
     def _preferred(self, client: _Client, asked: Reserve) -> Reserve:
         candidates: Iterable[str] = asked.candidates
         strategy, person = self._strategy, client.person
+        if strategy.prefers is None and strategy.avoids is None:
+            return asked
         if strategy.prefers is not None:
             rates = {
                 funder_id: funder.funder.pass_rate_prior.rate
@@ -217,11 +227,12 @@ class Simulation:
                 else state.pass_rates.get(person.grade, 0.0)
                 for funder_id, funder in self._funders.items()
             }
-            candidates = strategy.prefers(Choice(asked.candidates, person, client.record, rates, self._funders))
+            choice = Choice(asked.candidates, asked.now, person, client.record, rates, self._funders)
+            candidates = strategy.prefers(choice)
         avoids = strategy.avoids
         if avoids is not None:
             candidates = sorted(candidates, key=lambda each: avoids(self._funders[each], person, asked.now))
-        return asked if candidates is asked.candidates else msgspec.structs.replace(asked, candidates=tuple(candidates))
+        return msgspec.structs.replace(asked, candidates=tuple(candidates))
 
     def _after(self, at: int, client: _Client, turn: Turn) -> None:
         """Let happen what the turn's outputs bring about."""
@@ -259,7 +270,7 @@ class Simulation:
         reply = funder.reply(person, relation, at, rng)
         self._at(at + reply.after, self._outcome, client, entry, reply.status)
         if reply.captured:
-            self._capture(at + reply.after, client)
+            self._capture(at + reply.after, client, entry.funder_id)
         if reply.campaign is not None:
             self._at(at + reply.campaign, self._campaign, client, entry.funder_id)
         if reply.contact is not None:
@@ -267,15 +278,15 @@ class Simulation:
         if reply.report is not None:
             self._at(at + reply.report, self._signal, client, entry.funder_id, "borrower_report")
 
-    def _capture(self, at: int, client: _Client) -> None:
+    def _capture(self, at: int, client: _Client, funder_id: str) -> None:
         client.gone = True
-        self._captured_at.append(at)
+        self.captures.append(Capture(at, client.person.customer_id, funder_id))
 
     def _campaign(self, at: int, client: _Client, funder_id: str) -> None:
         """An offline campaign succeeds: the borrower settles early what they owe there, and never returns."""
         if client.gone:
             return
-        self._capture(at, client)
+        self._capture(at, client, funder_id)
         for drawdown_id, (lender, owed) in list(client.owing.items()):
             if lender == funder_id:
                 self._repay(at, client, drawdown_id, owed, "settled_early")
@@ -381,8 +392,7 @@ class Simulation:
     def _measures(self, seconds: float) -> Measures:
         capturing = {f for f, funder in self._funders.items() if funder.conduct.captures}
         starts = {f: self._funders[f].conduct.from_day for f in capturing}
-        days = [(at - START) // DAY for at in self._captured_at]
-        by_day = Counter(days)
+        by_day = Counter((capture.at - START) // DAY for capture in self.captures)
         so_far, captured_by_day = 0, []
         for day in range(self._days):
             so_far += by_day[day]

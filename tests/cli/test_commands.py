@@ -22,14 +22,17 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "config show": (),
     "explain": ("dd-1",),
     "replay": (),
+    "market scenarios": (),
+    "market run": ("mixed",),
+    "market compare": (),
     "dead-letters list": (),
     "dead-letters replay": ("--yes",),
 }
 #: What prints a list or a document for other programs too.
 WITH_JSON = set(COMMANDS) - {"worker"}
 #: What asks Kafka and does not wait for it.
-ASKING = [name for name in COMMANDS if name not in ("config check", "worker", "demo")]
-GROUPS = ["topics", "config", "dead-letters"]
+ASKING = [name for name in COMMANDS if name not in ("config check", "worker", "demo") and not name.startswith("market")]
+GROUPS = ["topics", "config", "market", "dead-letters"]
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +130,9 @@ def test_json_is_offered(name: str) -> None:
         ("dead-letters list --since 2026-11-01T00:00:00", "needs a zone"),
         ("dead-letters list --content", "--content needs --json"),
         ("dead-letters replay --limit 0", "'--limit'"),
+        ("market run nowhere.yaml", "nowhere.yaml: no such file; shipped scenarios are all_honest"),
+        ("market run mixed --config README.md", "README.md:"),
+        ("market compare --policies nonsense", "nonsense: known are lock_in"),
         ("demo --rate 0", "'--rate'"),
         ("demo --kafka nonsense", "LOANROUTER_KAFKA must be host:port"),
         ("demo --redis redis://:secret@127.0.0.1", "it holds a password"),
@@ -140,7 +146,7 @@ def test_wrong_use_is_told(words: str, says: str) -> None:
     assert "secret" not in result.output
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "config check"])
+@pytest.mark.parametrize("name", [*ASKING, "worker", "demo"])
 def test_a_bad_setting_is_wrong_use(name: str) -> None:
     """2, with the variable and what it must be, before anything is done."""
     result = run(*name.split(), *COMMANDS[name], env={"LOANROUTER_PARTITIONS": "eight"})

@@ -1,0 +1,201 @@
+"""The law of the study's market: the same seed plays the same market, hard rules and quotas hold under every policy,
+and who is captured is gone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from random import Random
+
+import msgspec
+import pytest
+
+from config.rotation import RotationConfig
+from market.study.funders import Line
+from market.study.measures import Measures
+from market.study.policies import STRATEGIES, Alert, Choice, PassRates, Strategy
+from market.study.population import START, Visit, person
+from market.study.referee import Account, Referee
+from market.study.scenario import Scenario, load_scenario, read_scenario, shipped, study_configuration
+from market.study.simulate import Simulation
+from rotation.clock import DAY, MINUTE, rfc3339
+from rotation.events import CaptureSignal
+from rotation.outputs import FunderOutcome, FunderState
+from rotation.state import LedgerEntry
+
+CONFIGURATION = study_configuration()
+#: Four funders that capture whoever they can, from the first day.
+GREEDY = """
+schema: 1
+name: greedy
+summary: capture is certain
+hazard: {exposure_hazard: 0.9, depth_hazard: 0.0, grant_hazard: 0.0}
+funders:
+"""
+
+
+def _scenario(conduct: str) -> Scenario:
+    ids = ("bank-a", "bank-b", "cf-a", "cf-b")
+    funders = "".join(f"  {funder_id}: {{{conduct}, from_day: 0}}\n" for funder_id in ids)
+    return read_scenario(GREEDY + funders, "greedy.yaml", CONFIGURATION)
+
+
+def _play(scenario: Scenario, strategy: Strategy | str, seed: int = 1, borrowers: int = 150) -> Measures:
+    chosen = STRATEGIES[strategy] if isinstance(strategy, str) else strategy
+    return Simulation(scenario, CONFIGURATION, chosen, seed=seed, borrowers=borrowers, days=120).run()
+
+
+@lru_cache
+def _mixed(policy: str, seed: int = 1) -> Measures:
+    return _play(load_scenario("mixed", CONFIGURATION), policy, seed)
+
+
+@pytest.mark.parametrize("policy", list(STRATEGIES))
+def test_no_policy_breaks_a_hard_rule_or_overruns_a_quota(policy: str) -> None:
+    """The referee, which does not use the core's arithmetic, finds nothing."""
+    run = _mixed(policy)
+    assert run.disbursed > 100
+    assert (run.overruns, run.violations, run.refusals) == (0, {}, 0)
+
+
+def test_the_referee_sees_what_breaks_a_rule() -> None:
+    """A drawdown without a line, at night, and the one that no quota has room for are counted."""
+    funder = next(each for each in CONFIGURATION.config.funders if each.id == "bank-d")
+    quota = msgspec.structs.replace(funder.quota, daily_count=1)
+    referee = Referee({"bank-d": msgspec.structs.replace(funder, quota=quota)}, cap_bp=2400)
+    someone = person(0, Random(1), load_scenario("mixed", CONFIGURATION).population, 180)
+    suited = replace(someone, grade="A", age=30)
+    account, visit = Account(lines={"bank-d": Line(1_000_000, 2_400)}), Visit(1, START, 400_000, 6)
+    noon, night = START + 12 * 60 * MINUTE, START + 23 * 60 * MINUTE
+
+    def route(drawdown_id: str, account: Account, at: int) -> None:
+        entry = LedgerEntry(drawdown_id, 1, "bank-d", at, at, visit.amount, "A")
+        referee.routed(entry, suited, account, visit, set(), at)
+
+    route("dd-1", account, noon)
+    assert (referee.overruns, referee.violations) == (0, {})
+    route("dd-1", account, noon)
+    assert (referee.overruns, referee.violations) == (1, {"already_tried": 1})
+    route("dd-2", Account(), night + DAY)
+    assert referee.violations == {"already_tried": 1, "no_live_grant": 1, "closed": 1}
+
+
+def test_the_same_seed_plays_the_same_market() -> None:
+    """Every measure but the seconds is equal, and another seed plays another market."""
+    again = _play(load_scenario("mixed", CONFIGURATION), "rotation")
+    assert msgspec.structs.replace(again, seconds=0) == msgspec.structs.replace(_mixed("rotation"), seconds=0)
+    assert _mixed("rotation", seed=2).fees != again.fees
+
+
+def test_policies_meet_the_same_borrowers() -> None:
+    """Where nobody captures, the same drawdowns are asked for, however they are routed."""
+    honest = load_scenario("all_honest", CONFIGURATION)
+    runs = [_play(honest, policy) for policy in ("lock_in", "rotation", "fees_only")]
+    assert len({(run.drawdowns, run.good) for run in runs}) == 1
+    assert all(run.captured == 0 for run in runs)
+
+
+@pytest.mark.parametrize("behaviour", ["immediate", "offline"])
+def test_captured_borrowers_never_return(behaviour: str) -> None:
+    """Nothing is placed for a captured borrower after the capture, though others come to the last day."""
+    placed: list[Choice] = []
+
+    def prefers(choice: Choice) -> Sequence[str]:
+        placed.append(choice)
+        return choice.candidates
+
+    watching = Strategy("watching", "watches", prefers=prefers)
+    simulation = Simulation(
+        _scenario(f"behaviour: {behaviour}"), CONFIGURATION, watching, seed=1, borrowers=150, days=120
+    )
+    run = simulation.run()
+    left = {capture.customer_id: capture.at for capture in simulation.captures}
+    assert len(left) == len(simulation.captures)
+    assert len(left) > 0.35 * run.good
+    assert not [each for each in placed if each.at > left.get(each.person.customer_id, each.at)]
+    assert max(each.at for each in placed) > START + 117 * DAY
+    assert run.captured_by_day == sorted(run.captured_by_day)
+    assert run.captured_by_day[-1] == run.captured
+
+
+def test_who_knows_the_truth_loses_fewer_than_lock_in() -> None:
+    """Knowledge is worth something: else there would be no way to go."""
+    assert _mixed("truth").captured < _mixed("lock_in").captured
+
+
+class _Accuser(PassRates):
+    """Pauses one funder on day 10, for good, and remembers what it was shown."""
+
+    accused = "cf-a"
+
+    def __init__(self, config: RotationConfig) -> None:
+        super().__init__(config)
+        self.days = 0
+        self.shown: list[object] = []
+
+    def observe(self, event: object, now: int) -> None:
+        super().observe(event, now)
+        self.shown.append(event)
+
+    def signal(self, signal: CaptureSignal, now: int) -> None:
+        self.shown.append(signal)
+
+    def review(self, now: int) -> tuple[list[FunderState], list[Alert]]:
+        self.days += 1
+        states, _ = super().review(now)
+        if self.days < 10:
+            return list(states), []
+        paused = FunderState(self.accused, {}, "paused", 0.0, rfc3339(now), "accused", self.days)
+        return [paused if state.funder_id == self.accused else state for state in states], []
+
+
+@pytest.mark.parametrize(("conduct", "honest"), [("behaviour: immediate", False), ("behaviour: tightening", True)])
+def test_a_defence_pauses_a_funder_and_is_judged_by_the_truth(conduct: str, honest: bool) -> None:
+    """A paused funder gets no more drawdowns; the pause counts as found when it captures, and as false when not."""
+    seen: list[_Accuser] = []
+
+    def defence(config: RotationConfig) -> _Accuser:
+        seen.append(_Accuser(config))
+        return seen[-1]
+
+    scenario = _scenario(conduct)
+    accusing = Strategy("accusing", "pauses one funder", rotates=True, defence=defence)
+    run, free = _play(scenario, accusing), _play(scenario, "rotation")
+    assert run.violations == {}
+    assert run.shares["cf-a"] < 0.5 * free.shares["cf-a"]
+    assert run.detected == ({} if honest else {"cf-a": 10})
+    assert run.false_steps == (1 if honest else 0)
+    assert any(isinstance(event, FunderOutcome) for event in seen[0].shown)
+
+
+def test_staff_that_is_not_recognised_tells_of_a_capturing_funder() -> None:
+    """Signals name capturing funders mostly; where nobody captures, only a few are false."""
+
+    def told(scenario: Scenario) -> list[CaptureSignal]:
+        watching: list[_Accuser] = []
+
+        def defence(config: RotationConfig) -> _Accuser:
+            watching.append(_Accuser(config))
+            return watching[-1]
+
+        _play(scenario, Strategy("watching", "watches", defence=defence), borrowers=300)
+        return [event for event in watching[0].shown if isinstance(event, CaptureSignal)]
+
+    staffed = msgspec.structs.replace(
+        _scenario("behaviour: immediate"),
+        population=msgspec.structs.replace(_scenario("behaviour: immediate").population, canaries=0.2),
+    )
+    signals = told(staffed)
+    contacts = [signal for signal in signals if signal.kind == "canary_contacted"]
+    assert len(contacts) > 20
+    assert sum(signal.funder_id in staffed.capturing() for signal in contacts) > 0.9 * len(contacts)
+    assert len(told(load_scenario("all_honest", CONFIGURATION))) < 5
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_shipped_scenario_can_be_played(name: str) -> None:
+    """Each loads for the shipped configuration, and plays."""
+    scenario = load_scenario(name, CONFIGURATION)
+    run = _play(scenario, "rotation", borrowers=20)
+    assert run.scenario == scenario.name == name
+    assert run.violations == {}

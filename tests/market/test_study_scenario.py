@@ -1,0 +1,54 @@
+"""The law of scenario files: whatever is impossible is refused, with its file, line and key."""
+
+import pytest
+
+from config.problems import ConfigError
+from market.study.scenario import load_scenario, read_scenario, study_configuration
+
+CONFIGURATION = study_configuration()
+HEAD = "schema: 1\nname: mine\nsummary: a scenario\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        ("hazard: {exposure_hazard: 1.5}", "hazard.exposure_hazard"),
+        ("hazard: {exposure_hazard: 0.6, depth_hazard: 0.6}", "hazard.depth_hazard"),
+        ("hazard: {attempts_per_capture: 0.5}", "hazard.attempts_per_capture"),
+        ("hazard: {luck: 1}", "hazard.luck"),
+        ("population: {gap_days: [45, 30]}", "population.gap_days"),
+        ("population: {gap_days: [0, 30]}", "population.gap_days[0]"),
+        ("population: {churn: -0.1}", "population.churn"),
+        ("service: {outage_hours: many}", "service.outage_hours"),
+        ("funders: {bank-z: {behaviour: honest}}", "funders.bank-z"),
+        ("funders: {bank-a: {behaviour: greedy}}", "funders.bank-a.behaviour"),
+        ("funders: {bank-a: {from_day: 3}}", "funders.bank-a.behaviour"),
+        ("funders: {bank-a: {behaviour: immediate, from_day: -1}}", "funders.bank-a.from_day"),
+        ('funders: {bank-a: {behaviour: immediate, regions: ["999999"]}}', "funders.bank-a.regions[0]"),
+        ("funders: {bank-a: {behaviour: immediate, on_days: 5}}", "funders.bank-a.on_days"),
+        ("funders: {bank-a: {behaviour: immediate, on_days: 0, off_days: 5}}", "funders.bank-a.on_days"),
+        ("funders: {bank-a: {behaviour: immediate, most_drop: 2}}", "funders.bank-a.most_drop"),
+        ("funders: [bank-a]", "funders"),
+        ("conduct: {}", "conduct"),
+    ],
+)
+def test_what_is_impossible_is_refused_with_its_key(body: str, key: str) -> None:
+    """One problem, on the line of the key, that names the file."""
+    with pytest.raises(ConfigError) as refused:
+        read_scenario(HEAD + body + "\n", "mine.yaml", CONFIGURATION)
+    (problem,) = refused.value.problems
+    assert problem.key.replace("'", "") == key
+    assert (problem.source, problem.line) == ("mine.yaml", 4)
+
+
+def test_every_funder_capturing_is_refused() -> None:
+    """There would be nobody to turn to."""
+    funders = "".join(f"  {f.id}: {{behaviour: immediate}}\n" for f in CONFIGURATION.config.funders)
+    with pytest.raises(ConfigError, match="funders: every funder captures"):
+        read_scenario(HEAD + "funders:\n" + funders, "mine.yaml", CONFIGURATION)
+
+
+def test_a_name_that_is_neither_shipped_nor_a_file_is_refused() -> None:
+    """The message lists what is shipped."""
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: no such file; shipped scenarios are all_honest"):
+        load_scenario("nowhere.yaml", CONFIGURATION)
