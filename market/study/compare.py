@@ -17,7 +17,7 @@ from market.study.policies import STRATEGIES
 from market.study.scenario import Scenario
 from market.study.simulate import Simulation
 
-WORST, BEST = "lock_in", "truth"
+WORST, BEST, ROTATION = "lock_in", "truth", "rotation"
 #: Two-sided 95% points of Student's t by degrees of freedom; 1.96 from 30 on.
 _T = (
     *(nan, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
@@ -60,6 +60,7 @@ class Row(msgspec.Struct, frozen=True):
     regret_closed: Estimate | None
     capture_closed: Estimate | None
     against_lock_in: Estimate | None
+    against_rotation: Estimate | None
     top_share: Estimate
     exposure: Estimate
     unserved_share: Estimate
@@ -95,7 +96,7 @@ def compare(runs: Iterable[Measures]) -> list[Row]:
         by_key.setdefault((run.scenario, run.policy), {})[run.seed] = run
     order = list(STRATEGIES)
     keys = sorted(by_key, key=lambda key: (key[0], order.index(key[1])))
-    return [_row(by_key[key], by_key.get((key[0], WORST), {}), by_key.get((key[0], BEST), {})) for key in keys]
+    return [_row(by_key[key], {name: by_key.get((key[0], name), {}) for name in STRATEGIES}) for key in keys]
 
 
 def estimate(values: Sequence[float]) -> Estimate:
@@ -109,7 +110,8 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(mean, t * deviation / sqrt(count), count)
 
 
-def _row(runs: Mapping[int, Measures], worst: Mapping[int, Measures], best: Mapping[int, Measures]) -> Row:
+def _row(runs: Mapping[int, Measures], others: Mapping[str, Mapping[int, Measures]]) -> Row:
+    worst, best = others[WORST], others[BEST]
     every = [runs[seed] for seed in sorted(runs)]
 
     def over(of: Callable[[Measures], float]) -> Estimate:
@@ -125,7 +127,11 @@ def _row(runs: Mapping[int, Measures], worst: Mapping[int, Measures], best: Mapp
         ]
         return estimate(ratios) if ratios else None
 
-    against = [float(run.revenue - worst[run.seed].revenue) for run in every if run.seed in worst]
+    def against(other: Mapping[int, Measures]) -> Estimate | None:
+        """What is earned more than under the other policy."""
+        more = [run.revenue - other[run.seed].revenue for run in every if run.seed in other]
+        return estimate(more) if more else None
+
     capturing = sum(run.capturing for run in every)
     delays = [delay for run in every for delay in run.detected.values()]
     return Row(
@@ -136,7 +142,8 @@ def _row(runs: Mapping[int, Measures], worst: Mapping[int, Measures], best: Mapp
         fees=over(lambda run: run.fees),
         regret_closed=closed(lambda run: run.revenue),
         capture_closed=closed(lambda run: -run.captured),
-        against_lock_in=estimate(against) if against else None,
+        against_lock_in=against(worst),
+        against_rotation=against(others[ROTATION]),
         top_share=over(lambda run: run.top_share),
         exposure=over(lambda run: run.exposure),
         unserved_share=over(lambda run: run.unserved / max(1, run.drawdowns)),

@@ -12,8 +12,8 @@ class Measures(msgspec.Struct, frozen=True):
     """One run. Money in fen, days since the start of the study.
 
     `captured_by_day` counts good borrowers captured up to each day's end. `detected` and `alerted` give the days from
-    a capturing funder's first day of capture to its first throttle or pause, and to its first alert.
-    `false_steps` are throttles and pauses of honest funders, in `honest_years` funder-years.
+    a capturing funder's first day of capture to its first throttle or pause, and to its first alert. `false_steps` are
+    throttles and pauses of funders that do not capture, or not yet, in `honest_years` funder-years of such.
     """
 
     scenario: str

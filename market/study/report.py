@@ -45,6 +45,7 @@ def report(rows: Sequence[Row], runs: Sequence[Measures]) -> str:
 def _table(rows: Sequence[Row]) -> str:
     heads = (
         "policy", "captured %", "fees, k yuan", "net, k yuan", "regret closed", "capture closed", "net over lock-in, k",
+        "net over rotation, k",
         "detected", "median days", "false steps / funder-year", "top share", "exposure", "unserved %", "overruns",
         "violations",
     )  # fmt: skip
@@ -58,6 +59,7 @@ def _table(rows: Sequence[Row]) -> str:
             _shown(row.regret_closed, 1, 2),
             _shown(row.capture_closed, 1, 2),
             _shown(row.against_lock_in, 1e-5, 0),
+            _shown(row.against_rotation, 1e-5, 0),
             "–" if row.detected_share is None else f"{row.detected_share:.0%}",
             "–" if row.detection_days is None else f"{row.detection_days:.0f}",
             f"{row.false_steps_a_year:.2f}",

@@ -36,6 +36,7 @@ QUOTAS_FOR = 20_000
 _RULES = ("never_last", "max_share", "cooldown", "exposure_budget")
 _LINE = 365 * DAY
 _MONTH = 30 * DAY
+_STOPPED = ("throttled", "paused")
 
 
 class Capture(NamedTuple):
@@ -372,14 +373,18 @@ class Simulation:
     def _midnight(self, at: int, day: int, on_day: Callable[[int], None]) -> None:
         states, alerts = self._defence.review(at)
         for alert in alerts:
-            self._alerted.setdefault(alert.funder_id, day)
-            self._counts["false_alerts"] += not self._funders[alert.funder_id].conduct.captures
+            if self._has_begun(alert.funder_id, day):
+                self._alerted.setdefault(alert.funder_id, day)
+            else:
+                self._counts["false_alerts"] += 1
         for state in states:
             before = self._states.get(state.funder_id)
-            if state.state in ("throttled", "paused") and (before is None or before.state != state.state):
-                self._detected.setdefault(state.funder_id, day)
-                self._counts["false_steps"] += not self._funders[state.funder_id].conduct.captures
+            stepped = state.state in _STOPPED and (before is None or before.state != state.state)
+            self._counts["false_steps"] += stepped and not self._has_begun(state.funder_id, day)
             self._states[state.funder_id] = state
+        for state in self._states.values():
+            if state.state in _STOPPED and self._has_begun(state.funder_id, day):
+                self._detected.setdefault(state.funder_id, day)
         if states:
             self._policy = Policy(self._revision, dict(self._states), self._policy.states_version + 1)
             for number in sorted(self._holding):
@@ -389,9 +394,14 @@ class Simulation:
                 self._after(at, client, turn)
         on_day(day)
 
+    def _has_begun(self, funder_id: str, day: int) -> bool:
+        """Whether the funder captures, and has begun to by the end of that many days."""
+        conduct = self._funders[funder_id].conduct
+        return conduct.captures and day > conduct.from_day
+
     def _measures(self, seconds: float) -> Measures:
-        capturing = {f for f, funder in self._funders.items() if funder.conduct.captures}
-        starts = {f: self._funders[f].conduct.from_day for f in capturing}
+        starts = {f: funder.conduct.from_day for f, funder in self._funders.items() if funder.conduct.captures}
+        honest_days = sum(min(self._days, starts.get(funder_id, self._days)) for funder_id in self._funders)
         by_day = Counter((capture.at - START) // DAY for capture in self.captures)
         so_far, captured_by_day = 0, []
         for day in range(self._days):
@@ -413,12 +423,12 @@ class Simulation:
             disbursed=lent,
             unserved=self._counts["drawdowns"] - lent,
             held=self._counts["held"],
-            capturing=len(capturing),
-            detected={f: day - starts[f] for f, day in self._detected.items() if f in capturing},
-            alerted={f: day - starts[f] for f, day in self._alerted.items() if f in capturing},
+            capturing=len(starts),
+            detected={f: day - starts[f] for f, day in self._detected.items()},
+            alerted={f: day - starts[f] for f, day in self._alerted.items()},
             false_steps=self._counts["false_steps"],
             false_alerts=self._counts["false_alerts"],
-            honest_years=(len(self._funders) - len(capturing)) * self._days / 365,
+            honest_years=honest_days / 365,
             top_share=top_share([{f: r.loans for f, r in client.relations.items()} for client in active]),
             exposure=sum(len(client.record.seen) for client in active) / max(1, len(active)),
             shares={funder_id: self._loans[funder_id] / max(1, lent) for funder_id in self._funders},
