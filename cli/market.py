@@ -16,7 +16,7 @@ from market.study.compare import Estimate, Job, Row, compare, play_all
 from market.study.measures import Measures
 from market.study.policies import STRATEGIES
 from market.study.report import report
-from market.study.scenario import Scenario, load_scenario, shipped, study_configuration
+from market.study.scenario import Scenario, load_scenario, shipped, study_configuration, varied
 
 _CONFIG = click.option(
     "--config",
@@ -84,6 +84,12 @@ def run(
 
 @market.command(name="compare")
 @click.option("--scenarios", "scenario_names", help="Comma-separated names or files; default all shipped.")
+@click.option(
+    "--vary",
+    multiple=True,
+    metavar="KEY=NUMBERS",
+    help="Play each scenario with each of these numbers, such as hazard.depth_hazard=0,0.1,0.3; may be repeated.",
+)
 @click.option("--policies", help="Comma-separated; default all.")
 @click.option("--seeds", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many, from 1.")
 @_BORROWERS
@@ -94,6 +100,7 @@ def run(
 @_JSON
 def compare_command(
     scenario_names: str | None,
+    vary: Sequence[str],
     policies: str | None,
     seeds: int,
     borrowers: int,
@@ -112,6 +119,8 @@ def compare_command(
         if name not in STRATEGIES:
             raise click.BadParameter(f"{name}: known are {', '.join(STRATEGIES)}", param_hint="--policies")
     configuration, loaded = _load(scenario_names.split(",") if scenario_names else shipped(), config_path)
+    for each in vary:
+        loaded = _varied(loaded, each)
     todo = [
         Job(scenario, configuration, name, seed, borrowers, days)
         for scenario in loaded
@@ -133,6 +142,17 @@ def _load(names: Sequence[str], config_path: Path | None) -> tuple[Revision, lis
     try:
         configuration = study_configuration(config_path)
         return configuration, [load_scenario(name, configuration) for name in names]
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _varied(loaded: Sequence[Scenario], asked: str) -> list[Scenario]:
+    key, _, numbers = asked.partition("=")
+    try:
+        values = [float(number) for number in numbers.split(",")]
+        return [varied(scenario, key, value) for scenario in loaded for value in values]
+    except ValueError:
+        raise click.BadParameter(f"{asked}: give KEY=NUMBER,NUMBER", param_hint="--vary") from None
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
 

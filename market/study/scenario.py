@@ -156,13 +156,35 @@ def read_scenario(text: str, source: str, configuration: Revision) -> Scenario:
     return msgspec.structs.replace(scenario, conduct=conducts)
 
 
+def varied(scenario: Scenario, key: str, value: float) -> Scenario:
+    """The scenario with another number at `key`, such as `hazard.depth_hazard`; its name tells.
+
+    Raises:
+        ConfigError: there is no such number, or the value is impossible.
+    """
+    section, _, name = key.partition(".")
+    sections = {"hazard": Hazard, "population": Population, "service": Service}
+    source = f"{key}={value:g}"
+    if section not in sections or name not in sections[section].__struct_fields__:
+        known = ", ".join(f"{part}.{field}" for part, kind in sections.items() for field in kind.__struct_fields__)
+        raise ConfigError([Problem(source, None, key, f"cannot be varied; known are {known}")])
+    document = msgspec.to_builtins(getattr(scenario, section)) | {name: value}
+    built, findings = build(document, sections[section])
+    if built is not None:
+        scenario = msgspec.structs.replace(scenario, name=f"{scenario.name} {source}", **{section: built})
+        findings += _contradictions(scenario, {}, [])
+    if findings:
+        raise ConfigError(located(findings, source, {}))
+    return scenario
+
+
 def _contradictions(scenario: Scenario, conducts: dict[str, Conduct], known: list[str]) -> Iterable[Finding]:
     shortest, longest = scenario.population.gap_days
     if shortest > longest:
         yield Finding(("population", "gap_days"), f"the shortest ({shortest:g}) is above the longest ({longest:g})")
     if scenario.hazard.exposure_hazard + scenario.hazard.depth_hazard > 1:
         yield Finding(("hazard", "depth_hazard"), "with exposure_hazard it comes to a chance above 1")
-    for funder_id in scenario.funders:
+    for funder_id in scenario.funders if known else ():
         if funder_id not in known:
             yield Finding(("funders", funder_id), f"no such funder; configured are {', '.join(known)}")
     for funder_id, conduct in conducts.items():

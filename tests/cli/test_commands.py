@@ -133,6 +133,8 @@ def test_json_is_offered(name: str) -> None:
         ("market run nowhere.yaml", "nowhere.yaml: no such file; shipped scenarios are all_honest"),
         ("market run mixed --config README.md", "README.md:"),
         ("market compare --policies nonsense", "nonsense: known are lock_in"),
+        ("market compare --vary hazard.luck=1", "hazard.luck: cannot be varied"),
+        ("market compare --vary hazard.depth_hazard", "give KEY=NUMBER,NUMBER"),
         ("demo --rate 0", "'--rate'"),
         ("demo --kafka nonsense", "LOANROUTER_KAFKA must be host:port"),
         ("demo --redis redis://:secret@127.0.0.1", "it holds a password"),

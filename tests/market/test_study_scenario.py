@@ -3,7 +3,7 @@
 import pytest
 
 from config.problems import ConfigError
-from market.study.scenario import load_scenario, read_scenario, study_configuration
+from market.study.scenario import load_scenario, read_scenario, study_configuration, varied
 
 CONFIGURATION = study_configuration()
 HEAD = "schema: 1\nname: mine\nsummary: a scenario\n"
@@ -52,3 +52,29 @@ def test_a_name_that_is_neither_shipped_nor_a_file_is_refused() -> None:
     """The message lists what is shipped."""
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: no such file; shipped scenarios are all_honest"):
         load_scenario("nowhere.yaml", CONFIGURATION)
+
+
+def test_a_varied_scenario_differs_in_one_number_and_says_so() -> None:
+    """For a sweep: each point has a name of its own."""
+    mixed = load_scenario("mixed", CONFIGURATION)
+    deeper = varied(mixed, "hazard.depth_hazard", 0.3)
+    assert deeper.name == "mixed hazard.depth_hazard=0.3"
+    assert deeper.hazard.depth_hazard == 0.3
+    assert deeper.hazard.exposure_hazard == mixed.hazard.exposure_hazard
+    assert deeper.conduct == mixed.conduct
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("hazard.luck", 1, "hazard.luck: cannot be varied; known are hazard.exposure_hazard"),
+        ("hazard", 1, "hazard: cannot be varied"),
+        ("service.approves", 1.5, "approves: must be a chance from 0 to 1, but is 1.5"),
+        ("hazard.depth_hazard", 1.0, "hazard.depth_hazard: with exposure_hazard it comes to a chance above 1"),
+    ],
+)
+def test_an_impossible_variation_is_refused(key: str, value: float, says: str) -> None:
+    """With its key."""
+    with pytest.raises(ConfigError) as refused:
+        varied(load_scenario("mixed", CONFIGURATION), key, value)
+    assert says in str(refused.value)
