@@ -98,7 +98,9 @@ def diff(before: str, after: str, as_json: bool) -> None:
 @config.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of records.")
 def log(as_json: bool) -> None:
-    """Tell everything that happened to the configuration, by whom and why, oldest first.
+    """Tell what was done to the configuration, by whom and why.
+
+    Oldest first.
 
     Then the drafts that are open.
     """

@@ -76,7 +76,9 @@ def _not_blank(_: click.Context, parameter: click.Parameter, value: str | None) 
 @click.option("--base", type=int, help="Revision from which FILE was made; by default what `config show` wrote in it.")
 @_signed(reason_required=True)
 def propose(file: Path, draft: str | None, base: int | None, author: str, reason: str, as_json: bool) -> None:
-    """Propose the configuration in FILE as a draft, for somebody else to approve.
+    """Propose the configuration in FILE as a draft.
+
+    Somebody else has to approve it.
 
     Proposing an open draft again edits it and takes its approvals away.
     """
@@ -172,7 +174,10 @@ def resume(funder: str, author: str, reason: str, as_json: bool) -> None:
 @click.argument("position", type=click.Choice(["off", "on"]))
 @_signed(reason_required=True)
 def rotation(position: str, author: str, reason: str, as_json: bool) -> None:
-    """Kill switch: choose by weight under the hard rules alone (off), or under the rotation rules again (on)."""
+    """Kill switch: rotation rules off, or on again.
+
+    While they are off, drawdowns are given by weight under the hard rules alone.
+    """
     switch = RotationSwitch(
         kind="rotation_on" if position == "on" else "rotation_off", **_Signature(author, reason).fields()
     )

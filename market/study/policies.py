@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from capture.pass_rates import count, pass_rates
+from capture.record import FunderRecord
 from config.rotation import RotationConfig
 from market.study.funders import StrategicFunder
 from market.study.population import START, Person
 from rotation.clock import DAY, rfc3339
 from rotation.events import CaptureSignal
 from rotation.outputs import FunderOutcome, FunderState
-from rotation.pass_rates import FunderRecord, count, pass_rates
 from rotation.state import Borrower
 
 

@@ -163,7 +163,7 @@ def varied(scenario: Scenario, key: str, value: float) -> Scenario:
         ConfigError: there is no such number, or the value is impossible.
     """
     section, _, name = key.partition(".")
-    sections = {"hazard": Hazard, "population": Population, "service": Service}
+    sections: dict[str, type[_Section]] = {"hazard": Hazard, "population": Population, "service": Service}
     source = f"{key}={value:g}"
     if section not in sections or name not in sections[section].__struct_fields__:
         known = ", ".join(f"{part}.{field}" for part, kind in sections.items() for field in kind.__struct_fields__)

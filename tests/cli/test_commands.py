@@ -20,6 +20,16 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "topics create": (),
     "config check": ("config/rotation.yaml",),
     "config show": (),
+    "config diff": ("config/rotation.yaml", "config/rotation.yaml"),
+    "config log": (),
+    "config propose": ("config/rotation.yaml", "--reason", "a test"),
+    "config approve": ("d-1",),
+    "config activate": ("d-1",),
+    "config withdraw": ("d-1", "--reason", "a test"),
+    "config rollback": ("1", "--reason", "a test"),
+    "config pause": ("cf-west", "--reason", "a test"),
+    "config resume": ("cf-west", "--reason", "a test"),
+    "config rotation": ("off", "--reason", "a test"),
     "explain": ("dd-1",),
     "replay": (),
     "market scenarios": (),
@@ -31,7 +41,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 #: What prints a list or a document for other programs too.
 WITH_JSON = set(COMMANDS) - {"worker"}
 #: What asks Kafka and does not wait for it.
-ASKING = [name for name in COMMANDS if name not in ("config check", "worker", "demo") and not name.startswith("market")]
+ASKING = [
+    name
+    for name in COMMANDS
+    if name not in ("config check", "config diff", "worker", "demo") and not name.startswith("market")
+]
 GROUPS = ["topics", "config", "market", "dead-letters"]
 
 

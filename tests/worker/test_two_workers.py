@@ -5,7 +5,14 @@ However one of them ends, each drawdown has one routed decision, with the same b
 
 import json
 import signal
+from copy import deepcopy
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
+import yaml
+
+from config.records import Activation, encode
 from rotation.clock import rfc3339
 from tests.processes import loanrouter, until
 from tests.rotation.world import request
@@ -65,6 +72,59 @@ def test_a_broken_revision_is_refused(pair: Service) -> None:
     pair.configure(lambda document: None)
     pair.wait_guided()
     assert pair.revision == active + 1
+
+
+def change(service: Service, *arguments: str, code: int = 0) -> Any:
+    """Change the configuration as people do; gives what `loanrouter config … --json` told."""
+    done = loanrouter("config", *arguments, "--reason", "a test", "--json", **service.settings.environment())
+    assert done.returncode == code, done.stderr
+    told = json.loads(done.stdout)
+    service.revision = told.get("revision") or service.revision
+    return told
+
+
+def test_an_activation_reaches_both_within_2_seconds(pair: Service, tmp_path: Path) -> None:
+    """Without a restart; a draft that is only approved decides nothing."""
+    document = deepcopy(pair.document)
+    document["holding"]["seconds"] = 700
+    file = tmp_path / "draft.yaml"
+    file.write_text(yaml.safe_dump(document))
+    draft = change(pair, "propose", str(file), "--author", "wei")
+    assert change(pair, "approve", draft["draft"], "--author", "wei", code=1)["offset"] is None
+    change(pair, "approve", draft["draft"], "--author", "li")
+    before, at = ask_for_nothing(pair, 0)
+    assert pair.decisions(before)[0].expires_at == rfc3339(at + pair.document["holding"]["seconds"] * 1000)
+    activation = Activation(
+        author="wei",
+        reason="a test",
+        occurred_at=datetime.now(UTC),
+        draft=draft["draft"],
+        base=pair.revision,
+        config_sha256=draft["config_sha256"],
+    )
+    pair.publish(Item("rotation-config", encode(activation), b"config"))
+    pair.revision += 1
+    until(lambda: [pair.workers.metric(n, "loanrouter_config_revision") for n in PAIR] == [pair.revision] * 2, 2)
+    for partition in range(pair.settings.partitions):
+        drawdown_id, at = ask_for_nothing(pair, partition)
+        (decision,) = pair.decisions(drawdown_id)
+        assert (decision.config_revision, decision.expires_at) == (pair.revision, rfc3339(at + 700_000))
+        assert decision.config_sha256 == draft["config_sha256"]
+    change(pair, "rollback")
+    pair.wait_guided()
+
+
+def test_a_funder_s_kill_switch_reaches_both(pair: Service) -> None:
+    """Each partition excludes the paused funder, until it is resumed."""
+
+    def who_pauses() -> set[bool]:
+        asked = [ask_for_nothing(pair, partition)[0] for partition in range(pair.settings.partitions)]
+        return {"funder_paused" in pair.decisions(drawdown_id)[0].excluded["cf-west"] for drawdown_id in asked}
+
+    for switch, paused in (("pause", True), ("resume", False)):
+        change(pair, switch, "cf-west")
+        pair.wait_guided()
+        assert who_pauses() == {paused}
 
 
 def test_a_drained_worker(pair: Service) -> None:
