@@ -1,4 +1,4 @@
-"""The funders' agent: from outcomes re-keyed by funder, and signals, to `funder-states` and `capture-alerts`."""
+"""The funders' agent: from what borrowers' agents tell of each funder, and signals, to its standing and alerts."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -7,27 +7,28 @@ from time import time
 import faust
 import msgspec
 
-from capture import canaries, cusum
-from capture.pass_rates import count, pass_rates
+from capture.learn import hear, learn
+from capture.pass_rates import pass_rates
+from capture.peers import encode_peer, others, peer
 from capture.record import FunderRecord, decode_funder, encode_funder
 from capture.review import review
 from config.rotation import Funder
 from config.settings import Settings
 from rotation.clock import MINUTE
 from rotation.events import CaptureSignal
-from rotation.outputs import FunderOutcome, encode
+from rotation.outputs import FunderEvent, encode
 from streams import metrics
 from streams.batches import Batch, Output, PartitionBatch, PartitionResult, Record
 from streams.codec import AHEAD, BadInput, decode
 from streams.deadletters import dead_letter
 from streams.guide import Guide
-from streams.headers import SOURCE_HEADER, decode_source, header, trace_headers
+from streams.headers import SOURCE_HEADER, Source, Trace, header, trace_headers
 from streams.topics import topic_name
 
 #: Changed rates are published at most this often (ms of stream time); the contract asks for within 60 s.
 REFRESH = MINUTE // 2
 
-_outcome_decoder = msgspec.json.Decoder(FunderOutcome)
+_event_decoder: msgspec.json.Decoder[FunderEvent] = msgspec.json.Decoder(FunderEvent)
 _clock_encoder = msgspec.msgpack.Encoder()
 _clock_decoder = msgspec.msgpack.Decoder(int)
 
@@ -51,6 +52,7 @@ class FunderBook:
     def _count(self, part: PartitionBatch) -> PartitionResult:
         """Fold one partition's outcomes and signals in, and say which rates changed."""
         configured = {funder.id: funder for funder in self._guide.policy.config.funders}
+        rules = self._guide.policy.config.capture
         clock = _clock_decoder.decode(part.memo) if part.memo else 0
         wall = int(time() * 1000) if self._settings.clock == "wall" else None
         touched: dict[str, FunderRecord] = {}
@@ -66,10 +68,10 @@ class FunderBook:
             if known is None:
                 known = touched[event.funder_id] = decode_funder(part.state.get(event.funder_id.encode()))
             if isinstance(event, CaptureSignal):
-                _hear(known, event, record.timestamp)
+                hear(known, event, record.timestamp)
             else:
-                source = decode_source(header(record.headers, SOURCE_HEADER) or b"")
-                self._learn(known, event, source, configured.get(event.funder_id))
+                source = Source.decode(header(record.headers, SOURCE_HEADER) or b"")
+                learn(known, event, source, configured.get(event.funder_id), rules)
                 known.trace = list(trace_headers(record.headers))
         now = clock if part.records else max(clock, self._stream_time(part.partition) if wall is None else wall)
         changes: dict[bytes, bytes | None] = {}
@@ -84,9 +86,10 @@ class FunderBook:
                 changes[funder_id.encode()] = stored
         return PartitionResult(changes, _clock_encoder.encode(clock), outputs)
 
-    def _read(self, record: Record, wall: int | None) -> FunderOutcome | CaptureSignal | BadInput:
+    def _read(self, record: Record, wall: int | None) -> FunderEvent | CaptureSignal | BadInput:
         if record.topic != self._signals:
-            return _outcome_decoder.decode(record.value or b"")
+            told: FunderEvent = _event_decoder.decode(record.value or b"")
+            return told
         fields: Counter[str] = Counter()
         event = decode(
             "capture-signals",
@@ -103,43 +106,43 @@ class FunderBook:
             raise TypeError("capture-signals hold nothing but signals")
         return event
 
-    def _learn(
-        self, known: FunderRecord, outcome: FunderOutcome, source: tuple[int, int], funder: Funder | None
-    ) -> None:
-        """Take in an outcome, unless it came before."""
-        if count(known, outcome, source) and funder is not None:
-            cusum.watch(known, outcome, funder, self._guide.policy.config.capture.pass_rate)
-            if outcome.canary is not None:
-                canaries.saw(known, outcome.canary, outcome.occurred_at)
-
     def _refresh(self, funder: Funder, known: FunderRecord, now: int, stamp: int) -> list[Output]:
         """What is to be said of a funder, when something changed and enough time went by."""
         if known.published is not None and now < known.published_at + REFRESH:
             return []
         config = self._guide.policy.config
+        rules = config.capture
+        judged = known.judged
         rates = pass_rates(known, funder, config.pass_rate_window_days, now)
         found = review(
-            known, funder, config.capture, self._guide.states.get(funder.id), now, may_pause=self._may_pause()
+            known,
+            others(self._guide.peers, funder.id, rules),
+            funder,
+            rules,
+            self._guide.states.get(funder.id),
+            now,
+            may_pause=self._may_pause(),
         )
-        state = msgspec.structs.replace(found.state, pass_rates=rates)
+        outputs: list[Output] = []
+        if known.judged != judged:
+            outputs.append(self._say("funder-peers", funder.id, encode_peer(peer(known, rules, now)), stamp))
+        risk = known.risk if config.rotation.capture_risk is not None else {}
+        state = msgspec.structs.replace(found.state, pass_rates=rates, capture_risk=risk)
         if rates == known.published and state == known.state and not found.alerts:
-            return []
+            return outputs
         version = max(found.state.version, known.state.version if known.state is not None else 0) + 1
         known.published, known.published_at, known.state = rates, now, msgspec.structs.replace(state, version=version)
-        key, trace = funder.id.encode(), tuple(known.trace)
+        trace = tuple(known.trace)
         known.trace = []
-        told = [("funder-states", encode(known.state)), *(("capture-alerts", encode(each)) for each in found.alerts)]
-        return [Output(topic_name(self._settings, topic), key, value, stamp, trace) for topic, value in told]
+        outputs.append(self._say("funder-states", funder.id, encode(known.state), stamp, trace))
+        outputs += [self._say("capture-alerts", funder.id, encode(alert), stamp, trace) for alert in found.alerts]
+        return outputs
+
+    def _say(self, topic: str, funder_id: str, value: bytes, stamp: int, trace: Trace = ()) -> Output:
+        return Output(topic_name(self._settings, topic), funder_id.encode(), value, stamp, trace)
 
     def _may_pause(self) -> bool:
         """Whether the ladder may pause one more funder."""
         config = self._guide.policy.config
         paused = sum(state.state == "paused" for state in self._guide.states.values())
         return paused + 1 <= config.capture.ladder.paused_at_most * len(config.funders)
-
-
-def _hear(known: FunderRecord, signal: CaptureSignal, at: int) -> None:
-    """Take in direct evidence."""
-    known.signals[signal.kind] = known.signals.get(signal.kind, 0) + 1
-    if signal.kind == "canary_contacted" and signal.customer_id is not None:
-        canaries.called(known, signal.customer_id, at)

@@ -9,7 +9,7 @@ from agents.tenure import Tenure
 from config.settings import Settings
 from rotation.decide import Steps
 from rotation.events import BorrowerEvent, CaptureSignal, DrawdownRequest
-from rotation.outputs import FunderOutcome, encode
+from rotation.outputs import FunderEvent, FunderOutcome, encode
 from rotation.policy import Policy
 from rotation.state import decode_borrower, encode_borrower
 from rotation.turn import Said, Turn
@@ -17,10 +17,8 @@ from streams import metrics
 from streams.batches import Output, PartitionBatch, PartitionResult, Record
 from streams.codec import AHEAD, BadInput, decode
 from streams.deadletters import dead_letter
-from streams.headers import POSITION_HEADER, SOURCE_HEADER, Position, encode_source, trace_headers
+from streams.headers import POSITION_HEADER, SOURCE_HEADER, Position, Source, Trace, trace_headers
 from streams.topics import BORROWER_INPUTS, topic_name
-
-Trace = tuple[tuple[str, bytes], ...]
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -152,7 +150,7 @@ class Share:
 
     def _publish(self, turn: Turn, before: Position, trace: Trace, step: Step | None = None) -> None:
         """Put what the turn said since the last call into the outputs; `before` is where it stood then."""
-        if not (turn.decisions or turn.applications or turn.outcomes):
+        if not (turn.decisions or turn.applications or turn.for_funders):
             return
         key = turn.customer_id.encode()
         for said in turn.decisions:
@@ -164,18 +162,17 @@ class Share:
             self._say("routing-decisions", key, said.value, said.now, headers)
         for application in turn.applications:
             self._say("credit-applications", key, encode(application), self._memo.clock, trace)
-        for outcome in turn.outcomes:
-            self._tell_funder(outcome, trace, step)
-        turn.decisions, turn.applications, turn.outcomes = [], [], []
+        for number, event in enumerate(turn.for_funders):
+            self._tell_funder(event, number, trace, step)
+        turn.decisions, turn.applications, turn.for_funders = [], [], []
 
-    def _tell_funder(self, outcome: FunderOutcome, trace: Trace, step: Step | None) -> None:
+    def _tell_funder(self, event: FunderEvent, number: int, trace: Trace, step: Step | None) -> None:
         if step is None:
-            raise ValueError("an outcome without a record")
-        if outcome.late:
-            self._tally[metrics.LATE_DISBURSEMENTS, outcome.funder_id] += 1
-        source = (SOURCE_HEADER, encode_source(self.partition, step.record.offset))
-        key = outcome.funder_id.encode()
-        self._say("funder-outcomes", key, encode(outcome), outcome.occurred_at, (*trace, source))
+            raise ValueError("an event for a funder without a record that caused it")
+        if isinstance(event, FunderOutcome) and event.late:
+            self._tally[metrics.LATE_DISBURSEMENTS, event.funder_id] += 1
+        source = (SOURCE_HEADER, Source(self.partition, step.record.offset, number).encode())
+        self._say("funder-outcomes", event.funder_id.encode(), encode(event), event.occurred_at, (*trace, source))
 
     def _say(self, topic: str, key: bytes, value: bytes, timestamp: int, headers: Trace) -> None:
         # On the wall clock records are stamped when they leave: brokers delete by record time, and after a long pause

@@ -6,19 +6,17 @@ grade and then frozen, so that a slow change does not become the new normal; bef
 funder that captured from its first day on is compared with itself here, and found only by other evidence.
 
 False alarms: while nothing changed, a sum of log likelihood ratios reaches h after exp(h) answers on average, or more
-(Lorden 1971). So the thresholds ln(segments · arl_days · answers a day) together give one false alarm in `arl_days`
-or more days. The learnt rate is taken one standard error too high, since one taken too low would make false alarms.
+(Lorden 1971). So a threshold of ln(days · answers a day) makes one false alarm in so many days, or more. The learnt
+rate is taken one standard error too high, since one taken too low would make false alarms.
 """
 
 import math
 
+from capture.cohorts import EVERYBODY
 from capture.record import Cusum, FunderRecord, Reference
 from config.rotation import CapturePassRate, Funder
 from rotation.clock import DAY, HOUR
 from rotation.outputs import FunderOutcome
-
-#: All answers of a funder together; besides this there is a segment for each grade.
-EVERYBODY = "all"
 
 
 def segments(funder: Funder) -> list[str]:
@@ -49,9 +47,9 @@ def usual_rate(reference: Reference, funder: Funder) -> float:
     return min(0.999, max(0.001, rate + math.sqrt(rate * (1 - rate) / weight)))
 
 
-def threshold(record: FunderRecord, funder: Funder, segment: str, arl_days: int, now: int) -> float:
-    """What the statistic of a segment must reach for an alarm, at its present traffic."""
-    return math.log(len(segments(funder)) * arl_days * max(1.0, _answers_a_day(record, segment, now)))
+def threshold(record: FunderRecord, segment: str, run_days: float, now: int) -> float:
+    """What the statistic of a segment must reach to make a false alarm in `run_days`, at its present traffic."""
+    return math.log(run_days * max(1.0, _answers_a_day(record, segment, now)))
 
 
 def _answers_a_day(record: FunderRecord, segment: str, now: int) -> float:

@@ -13,17 +13,8 @@ from rotation.outputs import FunderOutcome
 _DIGITS = 6
 
 
-def count(record: FunderRecord, outcome: FunderOutcome, source: tuple[int, int]) -> bool:
-    """Count one outcome; `source` is the borrower partition and offset it came from.
-
-    Whether it tells anything of the funder: repeats change nothing, and `timed_out` and `failed` do not count.
-    """
-    partition, offset = source
-    if offset <= record.sources.get(partition, -1):
-        return False
-    record.sources[partition] = offset
-    if outcome.status in ("timed_out", "failed"):
-        return False
+def count(record: FunderRecord, outcome: FunderOutcome) -> None:
+    """Count an answer of the funder."""
     hours = record.hours.setdefault(outcome.risk_grade, [])
     number = outcome.occurred_at // HOUR
     bucket = next((hour for hour in reversed(hours) if hour.hour == number), None)
@@ -35,7 +26,6 @@ def count(record: FunderRecord, outcome: FunderOutcome, source: tuple[int, int])
         bucket.disbursed += 1
     else:
         bucket.missed += 1
-    return True
 
 
 def pass_rates(record: FunderRecord, funder: Funder, window_days: int, now: int) -> dict[str, float]:

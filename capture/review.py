@@ -1,33 +1,19 @@
-"""A funder under review: which detectors alarm, and where that, or calm, puts it on the response ladder."""
+"""A funder under review: where alarms, or calm, put it on the response ladder."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from datetime import datetime
 from hashlib import blake2b
 
 import msgspec
 
-from capture import canaries, cusum
-from capture.ladder import CALM, Strength, after_alarm
+from capture.alarms import Alarm, alarms
+from capture.cohorts import LifeTable
+from capture.ladder import CALM, after_alarm
 from capture.record import FunderRecord
 from config.rotation import Capture, Funder, Ladder
 from rotation.clock import DAY, rfc3339
 from rotation.events import millis
-from rotation.outputs import CaptureAlert, CaptureEvidence, Detector, FunderState, FunderStateName
-
-#: What else a detector's alarm could mean, for whoever reads it.
-EXPLANATIONS: dict[Detector, list[str]] = {
-    "pass_rate": ["tighter credit", "a dearer price", "an outage", "other borrowers than before"],
-    "canary": ["contact data leaked elsewhere"],
-}
-
-
-class Alarm(msgspec.Struct, frozen=True):
-    """A detector's finding. `evidence` as in `capture-alerts`."""
-
-    detector: Detector
-    strength: Strength
-    segment: str
-    evidence: CaptureEvidence
+from rotation.outputs import CaptureAlert, FunderState, FunderStateName
 
 
 class Review(msgspec.Struct, frozen=True):
@@ -38,26 +24,34 @@ class Review(msgspec.Struct, frozen=True):
 
 
 def review(
-    record: FunderRecord, funder: Funder, rules: Capture, heard: FunderState | None, now: int, *, may_pause: bool
+    record: FunderRecord,
+    others: Mapping[str, LifeTable],
+    funder: Funder,
+    rules: Capture,
+    heard: FunderState | None,
+    now: int,
+    *,
+    may_pause: bool,
 ) -> Review:
-    """Move the funder along the ladder. Every alarm is raised once: its sum starts anew.
+    """Move the funder along the ladder.
 
-    `heard` is the funder's last published state; when it is newer than ours, somebody put the funder there, and it
-    stays until an alarm asks for more: calm moves only what the ladder moved. `may_pause` tells whether another funder
-    may be paused now.
+    `others` are the pooled life tables of the funders to compare with. `heard` is the funder's last published state;
+    when it is newer than ours, somebody put the funder there, and it stays until an alarm asks for more: calm moves
+    only what the ladder moved. `may_pause` tells whether another funder may be paused now. However many detectors alarm
+    at once, the funder moves by one step.
     """
-    state = _standing(record, funder.id, heard, now)
-    alerts = []
-    for alarm in _alarms(record, funder, rules, now):
-        level = after_alarm(state.state, alarm.strength, may_pause=True)
-        allowed = may_pause and not rules.ladder.pause_needs_approval
-        follows = after_alarm(state.state, alarm.strength, may_pause=allowed)
+    before = state = _standing(record, funder.id, heard, now)
+    allowed = may_pause and not rules.ladder.pause_needs_approval
+    found = sorted(alarms(record, others, funder, rules, now), key=lambda alarm: alarm.strength != "direct")
+    for alarm in found:
+        follows = after_alarm(before.state, alarm.strength, may_pause=allowed)
         cause = f"{alarm.detector} of {alarm.segment}"
-        if follows != level:
+        if follows != after_alarm(before.state, alarm.strength, may_pause=True):
             cause += "; a person must decide on a pause"
-        after = _moved(record, state, follows, cause, rules.ladder, now)
-        alerts.append(_alert(funder.id, alarm, level, state.state, after.state, now))
-        record.alarmed_at, state = now, after
+        if state is before:
+            state = _moved(record, before, follows, cause, rules.ladder, now)
+        record.alarmed_at = now
+    alerts = [_alert(funder.id, alarm, before.state, state.state, now) for alarm in found]
     calm_since = max(record.alarmed_at, millis(datetime.fromisoformat(state.since)))
     if not record.by_person and state.state != "normal" and now >= calm_since + rules.ladder.calm_days * DAY:
         cause = f"{rules.ladder.calm_days} days without an alarm"
@@ -83,53 +77,14 @@ def _moved(
     return msgspec.structs.replace(state, state=to, traffic_multiplier=multiplier, since=rfc3339(now), cause=cause)
 
 
-def _alarms(record: FunderRecord, funder: Funder, rules: Capture, now: int) -> Iterator[Alarm]:
-    for segment in cusum.segments(funder):
-        sums = record.cusums.get(segment)
-        limit = cusum.threshold(record, funder, segment, rules.pass_rate.arl_days, now)
-        if sums is not None and sums.statistic >= limit:
-            evidence = _evidence(
-                "pass_rate", sums.observed, sums.expected, sums.events, sums.statistic, limit, sums.since
-            )
-            yield Alarm("pass_rate", "suggestive", segment, evidence)
-            sums.statistic = 0.0
-    seen = sum(canary.seen_at > 0 for canary in record.canaries.values())
-    calls = sorted(canary.called_at for canary in record.canaries.values() if canary.tells)
-    called = len(calls)
-    if called > record.called:
-        record.called = called
-        chance = canaries.p_value(called, seen, rules.canary.control_rate)
-        limit = canaries.level(called, rules.canary.alpha)
-        if chance <= limit:
-            expected = seen * rules.canary.control_rate
-            evidence = _evidence("canary", called, expected, seen, chance, limit, calls[0])
-            yield Alarm("canary", "direct", "canaries", evidence)
-
-
-def _evidence(
-    detector: Detector, observed: int, expected: float, events: int, statistic: float, limit: float, since: int
-) -> CaptureEvidence:
-    return CaptureEvidence(
-        observed=observed,
-        expected=round(expected, 3),
-        events=events,
-        statistic=float(f"{statistic:.6g}"),
-        threshold=float(f"{limit:.6g}"),
-        since=rfc3339(since),
-        could_also_be=EXPLANATIONS[detector],
-    )
-
-
-def _alert(
-    funder_id: str, alarm: Alarm, level: FunderStateName, before: FunderStateName, after: FunderStateName, now: int
-) -> CaptureAlert:
+def _alert(funder_id: str, alarm: Alarm, before: FunderStateName, after: FunderStateName, now: int) -> CaptureAlert:
     named = f"{funder_id}\0{alarm.detector}\0{alarm.segment}\0{now}".encode()
     return CaptureAlert(
         alert_id="alert-" + blake2b(named, digest_size=12).hexdigest(),
         funder_id=funder_id,
         segment=alarm.segment,
         detector=alarm.detector,
-        level=level,
+        level=after_alarm(before, alarm.strength, may_pause=True),
         occurred_at=rfc3339(now),
         evidence=alarm.evidence,
         state_before=before,

@@ -1,10 +1,10 @@
 """What one configuration changes of another, in a risk officer's words: for which funder, and what."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from config.document import read_json
-from config.rotation import Revision
+from config.rotation import Revision, RuleName
 
 #: Whom a change concerns that is no single funder's.
 EVERYBODY = "all funders"
@@ -33,7 +33,7 @@ _WORDS = {
 }
 _LISTS = ("regions", "grades", "terms")
 _MONEY = ("amount", "quota.daily_amount", "guarantee.balance", "guarantee.guaranteed")
-_RULES = ("rotation.never_last", "rotation.max_share", "rotation.cooldown", "rotation.exposure_budget")
+_RULES = tuple(f"rotation.{rule}" for rule in get_args(RuleName))
 
 
 class Difference(NamedTuple):

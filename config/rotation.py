@@ -9,7 +9,7 @@ from config.provinces import PROVINCES
 #: Largest whole number that every JSON reader and Redis' Lua hold exactly.
 MAX_EXACT = 2**53 - 1
 
-RuleName = Literal["never_last", "max_share", "cooldown", "exposure_budget"]
+RuleName = Literal["never_last", "max_share", "cooldown", "exposure_budget", "capture_risk"]
 RiskGrade = Literal["A", "B", "C", "D", "E"]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=MAX_EXACT, description="a whole number of at least 1")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_EXACT, description="a whole number of at least 0")]
@@ -96,6 +96,12 @@ class ExposureBudget(_Section, frozen=True):
     within_days: Days
 
 
+class CaptureRisk(_Section, frozen=True):
+    """No funder that is expected to capture more than `at_most` of the borrowers of this grade at a drawdown."""
+
+    at_most: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+
+
 class Rotation(_Section, frozen=True):
     """The soft rules and the order in which they are given up. A rule that is left out is off."""
 
@@ -105,6 +111,7 @@ class Rotation(_Section, frozen=True):
     max_share: MaxShare | None = None
     cooldown: Cooldown | None = None
     exposure_budget: ExposureBudget | None = None
+    capture_risk: CaptureRisk | None = None
 
 
 class Selection(_Section, frozen=True):

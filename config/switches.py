@@ -6,15 +6,15 @@ ever. Each function gives the next revision, or the reason why there is none.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
 from config.document import read_json
 from config.revisions import revision_of
-from config.rotation import Revision, Rotation
+from config.rotation import Revision, Rotation, RuleName
 
-_RULES = ("never_last", "max_share", "cooldown", "exposure_budget")
+_RULES = get_args(RuleName)
 
 
 def with_status(active: Revision, funder_id: str, status: Literal["active", "paused"]) -> Revision | str:

@@ -8,7 +8,9 @@ from typing import Literal
 import msgspec
 
 DecisionStatus = Literal["routed", "held", "rejected"]
-Detector = Literal["pass_rate", "canary"]
+#: Where a borrower may be lost to a funder.
+Departure = Literal["loan", "refusal", "walk_away", "settlement"]
+Detector = Literal["pass_rate", "non_return", "early_settlement", "canary", "borrower_report", "combined"]
 FunderStateName = Literal["normal", "watch", "throttled", "paused", "probing"]
 
 
@@ -49,12 +51,12 @@ class CreditApplication(msgspec.Struct, frozen=True):
     occurred_at: str
 
 
-class FunderOutcome(msgspec.Struct, frozen=True):
-    """An outcome re-keyed by funder, for the agent that keeps pass rates (internal topic `funder-outcomes`).
+class FunderOutcome(msgspec.Struct, frozen=True, tag="outcome", tag_field="kind"):
+    """An outcome re-keyed by funder, for the agent that keeps what is known of it (internal topic `funder-outcomes`).
 
-    `occurred_at` is the stream time (ms) at which the outcome was folded into the borrower's record; `late` tells
-    that the money moved after the reservation had ended; `canary` is the customer id of a canary, and None of all
-    other borrowers.
+    `occurred_at` is the stream time (ms) at which the outcome was folded into the borrower's record, `decided_at` that
+    of the decision; `late` tells that the money moved after the reservation had ended; `canary` is the customer id of
+    a canary, and None of all other borrowers.
     """
 
     funder_id: str
@@ -63,9 +65,38 @@ class FunderOutcome(msgspec.Struct, frozen=True):
     occurred_at: int
     late: bool = False
     canary: str | None = None
+    attempt: int = 1
+    decided_at: int = 0
 
 
-class FunderState(msgspec.Struct, frozen=True):
+class EarlySettlement(msgspec.Struct, frozen=True, tag="early_settlement", tag_field="kind"):
+    """A loan of the funder, decided on at `decided_at`, was settled early at `occurred_at` (ms); same topic."""
+
+    funder_id: str
+    risk_grade: str
+    decided_at: int
+    occurred_at: int
+
+
+class FunderReturn(msgspec.Struct, frozen=True, tag="return", tag_field="kind"):
+    """A borrower came back at `occurred_at` after what had passed between them and the funder; same topic.
+
+    `after` tells what that was, at `since` (ms): the decision on a loan, the decision on a first attempt that the
+    funder refused or the borrower walked away from, or an early settlement. To be served by another funder in the same
+    drawdown is to come back too.
+    """
+
+    funder_id: str
+    risk_grade: str
+    after: Departure
+    since: int
+    occurred_at: int
+
+
+FunderEvent = FunderOutcome | EarlySettlement | FunderReturn
+
+
+class FunderState(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a funder stands on the response ladder, and its pass rates (`funder-states`)."""
 
     funder_id: str
@@ -75,6 +106,7 @@ class FunderState(msgspec.Struct, frozen=True):
     since: str
     cause: str
     version: int
+    capture_risk: dict[str, float] = {}
 
 
 class CaptureEvidence(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from config.rotation import Funder, Revision
+from config.rotation import CaptureRisk, Funder, Revision
 from rotation.choice import Stake, stakes
 from rotation.clock import next_minute_of_day, shanghai_minute
 from rotation.events import millis
@@ -35,6 +35,7 @@ class FunderPolicy(msgspec.Struct, frozen=True):
     opens: int
     closes: int
     paused: bool
+    risky: frozenset[str]
 
     def is_open(self, minute: int) -> bool:
         """Whether the funder takes drawdowns in this minute of the Shanghai day; hours may cross midnight."""
@@ -77,7 +78,8 @@ class Policy:
         self.states_version = states_version
         self.known = {**(known or {}), revision.id: revision}
         self.relax_order: tuple[str, ...] = tuple(config.rotation.relax_order)
-        self.funders = funders = tuple(_compile(funder, states.get(funder.id)) for funder in config.funders)
+        risk = config.rotation.capture_risk
+        self.funders = funders = tuple(_compile(funder, states.get(funder.id), risk) for funder in config.funders)
         self.roster = Roster([funder.funder_id for funder in funders])
         self.funder_ids = self.roster.funder_ids
         self.paused = self.roster.set_of([funder.funder_id for funder in funders if funder.paused])
@@ -86,6 +88,7 @@ class Policy:
         self.against_age = Refusing[int](funders, lambda f, age: not f.age[0] <= age <= f.age[1])
         self.against_amount = Refusing[int](funders, lambda f, amount: not f.amount[0] <= amount <= f.amount[1])
         self.without_term = Refusing[int](funders, lambda f, term: term not in f.terms)
+        self.risky = Refusing[str](funders, lambda f, grade: grade in f.risky)
         self.closed = Refusing[int](funders, lambda f, minute: not f.is_open(minute))
         self.limits: dict[str, FunderLimits] = {funder.id: _limits(funder) for funder in config.funders}
         self._states = states
@@ -143,7 +146,7 @@ def _pass_rate(state: FunderState, funder: Funder, risk_grade: str) -> float:
     return state.pass_rates.get(risk_grade, funder.pass_rate_prior.rate)
 
 
-def _compile(funder: Funder, state: FunderState | None) -> FunderPolicy:
+def _compile(funder: Funder, state: FunderState | None, risk: CaptureRisk | None) -> FunderPolicy:
     opens, closes = (_minute(part) for part in funder.open.split("-"))
     stopped = state is not None and (state.state == "paused" or state.traffic_multiplier <= 0)
     return FunderPolicy(
@@ -156,6 +159,11 @@ def _compile(funder: Funder, state: FunderState | None) -> FunderPolicy:
         opens=opens,
         closes=closes,
         paused=funder.status == "paused" or stopped,
+        risky=frozenset(
+            grade
+            for grade, share in (state.capture_risk.items() if state is not None else ())
+            if risk is not None and share > risk.at_most
+        ),
     )
 
 

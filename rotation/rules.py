@@ -163,6 +163,10 @@ def _exposure_budget(policy: Policy, ask: Ask) -> Funders:
     return policy.roster.everyone & ~policy.roster.set_of(exposed) if len(exposed) >= rule.funders else NOBODY
 
 
+def _capture_risk(policy: Policy, ask: Ask) -> Funders:
+    return policy.risky[ask.risk_grade]
+
+
 #: Given up in the configured order when nobody is left. Each drops nobody when it is not configured.
 ROTATION_RULES: tuple[Rule, ...] = (
     Rule("never_last", "the funder is among the last n of the borrower's ledger", _never_last),
@@ -173,6 +177,7 @@ ROTATION_RULES: tuple[Rule, ...] = (
         "the funder has not seen the borrower yet, and enough other funders have",
         _exposure_budget,
     ),
+    Rule("capture_risk", "the funder is expected to capture too many borrowers of this risk grade", _capture_risk),
 )
 
 #: Why a decision has its status (`reasons`); a held one may also carry the code on which all exclusions agree.

@@ -30,7 +30,8 @@ class LedgerEntry(msgspec.Struct, array_like=True):
     """A drawdown routed to a funder.
 
     `owed_at_most` is the lowest outstanding that a repayment has told; `corrected` the outcome that the present one
-    took the place of.
+    took the place of. `returned` tells that the borrower came back after the funder had answered, `settled_early_at`
+    when (ms) the loan was settled early; it is 0 if it was not, and again when the borrower has come back since.
     """
 
     drawdown_id: str
@@ -43,6 +44,8 @@ class LedgerEntry(msgspec.Struct, array_like=True):
     status: LoanStatus = "pending"
     owed_at_most: int | None = None
     corrected: LoanStatus | None = None
+    returned: bool = False
+    settled_early_at: int = 0
 
     @property
     def outstanding(self) -> int:

@@ -2,7 +2,7 @@
 
 This is the whole life of a drawdown: requested, held, woken, routed, answered, tried again, expired, repaid.
 A turn changes the borrower's record in place, and gathers what has to be done elsewhere: operations for the
-reservation book, and what to say (decisions, advice, outcomes for the funders' agent).
+reservation book, and what to say (decisions, advice, events for the funders' agent).
 """
 
 from hashlib import blake2b
@@ -15,9 +15,10 @@ from rotation.decide import Steps, Verdict, decide, reject
 from rotation.events import BorrowerEvent, CreditGrant, DrawdownOutcome, DrawdownRequest, Repayment, millis
 from rotation.ledger import ask_of, entry_of, expire_reservations, forget
 from rotation.memory import make, remember, say, say_again
-from rotation.outputs import CreditApplication, DecisionStatus, FunderOutcome
+from rotation.outputs import CreditApplication, DecisionStatus, EarlySettlement, FunderEvent, FunderOutcome
 from rotation.policy import Policy
 from rotation.reservations import Commit, Operation, Release, Repay, reservation_id
+from rotation.returns import back_for_more, served_elsewhere
 from rotation.roster import union
 from rotation.state import Borrower, Drawdown, Grant, LedgerEntry
 
@@ -59,7 +60,7 @@ class Turn:
         self.operations: list[Operation] = []
         self.decisions: list[Said] = []
         self.applications: list[CreditApplication] = []
-        self.outcomes: list[FunderOutcome] = []
+        self.for_funders: list[FunderEvent] = []
         self._by_time = False
 
     def handle(
@@ -158,6 +159,7 @@ class Turn:
             canary=event.canary or False,
         )
         borrower.drawdowns[event.drawdown_id] = drawdown
+        self.for_funders += back_for_more(borrower, now)
         borrower.region, borrower.risk_grade, borrower.age = event.region, event.risk_grade, event.age
         if drawdown.expires_at <= now:
             self._reject(drawdown, now, "request_expired")
@@ -215,7 +217,7 @@ class Turn:
             case DrawdownOutcome():
                 return self._outcome(event, now)
             case Repayment():
-                return self._repayment(event)
+                return self._repayment(event, now)
 
     def _grant(self, event: CreditGrant) -> bool:
         occurred_at = millis(event.occurred_at)
@@ -255,7 +257,20 @@ class Turn:
         entry.status = event.status
         drawdown = self.borrower.drawdowns.get(event.drawdown_id)
         canary = self.customer_id if drawdown is not None and drawdown.canary else None
-        self.outcomes.append(FunderOutcome(entry.funder_id, entry.risk_grade, event.status, now, late, canary))
+        self.for_funders.append(
+            FunderOutcome(
+                funder_id=entry.funder_id,
+                risk_grade=entry.risk_grade,
+                status=event.status,
+                occurred_at=now,
+                late=late,
+                canary=canary,
+                attempt=entry.attempt,
+                decided_at=entry.decided_at,
+            )
+        )
+        if event.status == "disbursed":
+            self.for_funders += served_elsewhere(self.borrower, entry.drawdown_id, now)
         key = reservation_id(self.customer_id, entry.drawdown_id, entry.attempt)
         if event.status != "disbursed":
             self.operations.append(Release(key, entry.funder_id))
@@ -282,7 +297,7 @@ class Turn:
             drawdown.attempt += 1
             yield from self._attempt(drawdown, now)
 
-    def _repayment(self, event: Repayment) -> Refusal | bool:
+    def _repayment(self, event: Repayment, now: int) -> Refusal | bool:
         entry = next(
             (e for e in self.borrower.ledger if e.drawdown_id == event.drawdown_id and e.funder_id == event.funder_id),
             None,
@@ -293,6 +308,9 @@ class Turn:
         if entry.owed_at_most is not None and event.outstanding >= entry.owed_at_most:
             return False
         entry.owed_at_most = event.outstanding
+        if event.kind == "settled_early":
+            entry.settled_early_at = now
+            self.for_funders.append(EarlySettlement(entry.funder_id, entry.risk_grade, entry.decided_at, now))
         if entry.status == "disbursed":
             key = reservation_id(self.customer_id, entry.drawdown_id, entry.attempt)
             self.operations.append(Repay(key, entry.funder_id, entry.outstanding))

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from capture.peers import Peer, decode_peer
 from config.lifecycle import Lifecycle, advance
 from config.problems import ConfigError
 from config.revisions import encode_record
@@ -31,7 +32,7 @@ _state_decoder = msgspec.json.Decoder(FunderState)
 
 
 class Guide:
-    """Follows `rotation-config` and `funder-states`. `policy` is always the newest of both."""
+    """Follows `rotation-config`, `funder-states` and `funder-peers`. `policy` is always the newest of the first two."""
 
     def __init__(self, settings: Settings, first: Callable[[], Revision]) -> None:
         """`first` gives the first revision, for an empty log."""
@@ -39,6 +40,9 @@ class Guide:
         self._first = first
         self._config = TopicPartition(topic_name(settings, "rotation-config"), 0)
         self._states = TopicPartition(topic_name(settings, "funder-states"), 0)
+        self._peers = TopicPartition(topic_name(settings, "funder-peers"), 0)
+        self._all = (self._config, self._states, self._peers)
+        self.peers: dict[str, Peer] = {}
         self._lifecycle = Lifecycle()
         self._known: dict[str, FunderState] = {}
         self._version = -1
@@ -67,8 +71,8 @@ class Guide:
         """
         self._consumer = AIOKafkaConsumer(**self._settings.kafka_consumer_args(), auto_offset_reset="earliest")
         await self._consumer.start()
-        self._consumer.assign([self._config, self._states])
-        await self._consumer.seek_to_beginning(self._config, self._states)
+        self._consumer.assign(self._all)
+        await self._consumer.seek_to_beginning(*self._all)
         await self._read_to_end()
         if self._lifecycle.active is None:
             await self._publish_first()
@@ -94,7 +98,7 @@ class Guide:
     async def _read_to_end(self) -> None:
         consumer = self._consumer
         assert consumer is not None
-        ends = await consumer.end_offsets([self._config, self._states])
+        ends = await consumer.end_offsets(self._all)
         while any([await consumer.position(tp) < end for tp, end in ends.items()]):
             self._take(await consumer.getmany(timeout_ms=200))
 
@@ -111,6 +115,8 @@ class Guide:
             self._take_change(record.offset, record.value)
         for record in fetched.get(self._states, ()):
             self._take_state(record.offset, record.value)
+        for record in fetched.get(self._peers, ()):
+            self.peers[record.key.decode()] = decode_peer(record.value)
         revision = self._lifecycle.active
         if revision is None or before == (revision, self._version):
             return False

@@ -6,11 +6,13 @@ time itself); and stream time. With it replay handles the records in the same or
 """
 
 from collections.abc import Iterable
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 
 Headers = Iterable[tuple[str, bytes | None]]
+Trace = tuple[tuple[str, bytes], ...]
+"""Trace headers that have a value."""
 
 POSITION_HEADER = "loanrouter-position"
 SOURCE_HEADER = "loanrouter-source"
@@ -36,15 +38,25 @@ class Position(msgspec.Struct, frozen=True):
         return cls(tuple(int(o) for o in offsets.split(",")), int(cause) if cause else None, int(now))
 
 
-def encode_source(partition: int, offset: int) -> bytes:
-    """The value of `loanrouter-source`: the partition and offset of the outcome that a re-keyed one came from."""
-    return f"{partition},{offset}".encode()
+class Source(NamedTuple):
+    """Where a record for a funder's agent comes from (`loanrouter-source`).
 
+    The borrower record that caused it, and its `number` among all that it caused, from 0.
+    """
 
-def decode_source(value: bytes) -> tuple[int, int]:
-    """Read a `loanrouter-source`; raises `ValueError`."""
-    partition, offset = value.split(b",")
-    return int(partition), int(offset)
+    partition: int
+    offset: int
+    number: int
+
+    def encode(self) -> bytes:
+        """The header's value."""
+        return f"{self.partition},{self.offset},{self.number}".encode()
+
+    @classmethod
+    def decode(cls, value: bytes) -> Self:
+        """Read a header's value; raises `ValueError` for one that is not ours."""
+        partition, offset, number = value.split(b",")
+        return cls(int(partition), int(offset), int(number))
 
 
 def header(headers: Headers, name: str) -> bytes | None:
@@ -52,6 +64,6 @@ def header(headers: Headers, name: str) -> bytes | None:
     return dict(headers).get(name)
 
 
-def trace_headers(headers: Headers) -> tuple[tuple[str, bytes], ...]:
+def trace_headers(headers: Headers) -> Trace:
     """The trace context, which every output carries on."""
     return tuple((name, value) for name, value in headers if name in _TRACE and value is not None)

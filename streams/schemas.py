@@ -90,6 +90,10 @@ _OUTPUT_FIELDS: dict[str, Schema] = {
     },
     "application_id": {"description": "Id of this advice: deduplicate by it."},
     "pass_rates": {"description": "Risk grade to smoothed pass rate."},
+    "capture_risk": {
+        "description": "Risk grade to the share of borrowers that the funder is expected to capture at a drawdown. "
+        "Left out unless the rotation rule `capture_risk` is on."
+    },
     "state": {"description": "Step of the response ladder."},
     "traffic_multiplier": {"description": "Share of its weight that the funder keeps.", "minimum": 0, "maximum": 1},
     "since": {"description": "When it began, UTC.", **_TIME},

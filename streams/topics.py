@@ -91,6 +91,8 @@ TOPICS = (
     # Larger than any input, which it holds whole together with the headers that say why it is here.
     TopicSpec("dead-letters", "original", "out", max_record_bytes=DEAD_LETTER_BYTES),
     TopicSpec("funder-outcomes", "funder", "internal"),
+    # What each funder's agent must know of the other funders: small, and read whole by every worker.
+    TopicSpec("funder-peers", "funder", "internal", single_partition=True, compacted=True),
     TopicSpec(f"{APP}-borrowers-changelog", "customer", "internal", compacted=True),
     TopicSpec(f"{APP}-funders-changelog", "funder", "internal", compacted=True),
 )

@@ -159,6 +159,7 @@ class Checks:
             decided.decided_at,
             self.slack_ms,
             self.history.paused(decision.funder_states_version),
+            self.history.risks(drawdown.request.risk_grade, decision.funder_states_version),
         )
         ledgers = situation.ledgers()
         report.unchecked += ledgers is None
@@ -229,7 +230,7 @@ class Checks:
                     continue
                 attempt, paused = held.decision.attempt, self.history.ever_paused(held.decision, expired.decision)
                 situations = [
-                    Situation(config, drawdown.request, borrower, earlier, attempt, at, self.slack_ms, paused)
+                    Situation(config, drawdown.request, borrower, earlier, attempt, at, self.slack_ms, paused, {})
                     for config in self.history.configs(held.decision, expired.decision)
                 ]
                 if all(self._serves(funder_id, situation) for situation in situations):

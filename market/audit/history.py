@@ -22,6 +22,8 @@ DrawdownKey = tuple[str, str]
 Event = TypeVar("Event", bound=msgspec.Struct)
 Output = TypeVar("Output", bound=msgspec.Struct)
 LATE = ("timed_out", "failed")
+#: Fields that outputs may leave out.
+OPTIONAL = ("capture_risk",)
 
 
 @dataclass(slots=True)
@@ -97,6 +99,10 @@ class History:
     def paused(self, version: int) -> frozenset[str]:
         """The funders that the ladder had paused as of `funder_states_version`."""
         return frozenset(id_ for id_, state in self._states_at(version).items() if state.state == "paused")
+
+    def risks(self, grade: RiskGrade, version: int) -> dict[str, float]:
+        """What share of the borrowers of a grade each funder was expected to capture, as of `funder_states_version`."""
+        return {id_: state.capture_risk.get(grade, 0.0) for id_, state in self._states_at(version).items()}
 
     def ever_paused(self, first: Decision, last: Decision) -> frozenset[str]:
         """The funders that the ladder had paused at any moment from one decision to another."""
@@ -240,7 +246,8 @@ class History:
             self.report.add("output_unreadable", where, str(error))
             return None
         key = getattr(output, "funder_id" if kind is FunderState else "customer_id")
-        if fields != tuple(kind.__struct_fields__) or record.key != key.encode():
+        whole = tuple(name for name in kind.__struct_fields__ if name in fields or name not in OPTIONAL)
+        if fields != whole or record.key != key.encode():
             self.report.add("output_unreadable", where, "field order or key")
         return output
 

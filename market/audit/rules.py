@@ -3,6 +3,7 @@
 Written from the contract alone, apart from the decision core, so that the two can disagree.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain, product
 
@@ -11,7 +12,7 @@ from market.audit.history import Borrower
 from market.audit.loans import DAY_MS, SHANGHAI_MS, Loan
 from rotation.events import CreditGrant, DrawdownRequest, millis
 
-ROTATION_RULES = ("never_last", "max_share", "cooldown", "exposure_budget")
+ROTATION_RULES = ("never_last", "max_share", "cooldown", "exposure_budget", "capture_risk")
 ROOM_CODES = ("quota_exhausted", "guarantee_ratio")
 MAX_LEDGERS = 256
 
@@ -26,7 +27,10 @@ class Codes:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """A decision to be judged: who asked for what, when (stream time), after which loans; how far topics may lag."""
+    """A decision to be judged: who asked for what, when (stream time), after which loans; how far topics may lag.
+
+    `paused` and `risks` (the share of borrowers of the grade that a funder is expected to capture) are as published.
+    """
 
     config: RotationConfig
     request: DrawdownRequest
@@ -36,6 +40,7 @@ class Situation:
     at: int
     slack_ms: int
     paused: frozenset[str]
+    risks: Mapping[str, float]
 
     def codes(self, funder: Funder, ledgers: list[list[Loan]] | None) -> Codes:
         """All codes for `funder`; rotation rules are left out of both when there are no `ledgers` to judge them by."""
@@ -112,6 +117,8 @@ class Situation:
                 codes.add("max_share")
         if rules.cooldown and own and self.at - own[-1] < rules.cooldown.days * DAY_MS:
             codes.add("cooldown")
+        if rules.capture_risk and self.risks.get(funder.id, 0.0) > rules.capture_risk.at_most:
+            codes.add("capture_risk")
         return frozenset(codes)
 
     def _exposure(self, funder: Funder) -> list[frozenset[str]]:

@@ -1,76 +1,85 @@
 """The policies that a study compares. All obey the hard rules; they differ in whom they prefer, and what they know."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
-from capture.pass_rates import count, pass_rates
+import msgspec
+
+from capture.learn import hear, learn
+from capture.pass_rates import pass_rates
+from capture.peers import others, peer
 from capture.record import FunderRecord
+from capture.review import review
 from config.rotation import RotationConfig
 from market.study.funders import StrategicFunder
 from market.study.population import START, Person
 from rotation.clock import DAY, rfc3339
 from rotation.events import CaptureSignal
-from rotation.outputs import FunderOutcome, FunderState
+from rotation.outputs import CaptureAlert, FunderEvent, FunderState
 from rotation.state import Borrower
-
-
-class Alert(Protocol):
-    """An alert of a defence, as far as the market looks at it."""
-
-    @property
-    def funder_id(self) -> str:
-        """Whom it accuses."""
-        ...
 
 
 class Defence(Protocol):
     """What watches the funders. Times are ms of stream time."""
 
-    def observe(self, event: object, now: int) -> None:
-        """See one thing that a turn tells of a funder (an entry of `Turn.outcomes`)."""
+    def observe(self, event: FunderEvent, now: int) -> None:
+        """See one thing that a turn tells of a funder."""
         ...
 
     def signal(self, signal: CaptureSignal, now: int) -> None:
         """See direct evidence."""
         ...
 
-    def review(self, now: int) -> tuple[Sequence[FunderState], Sequence[Alert]]:
+    def review(self, now: int) -> tuple[Sequence[FunderState], Sequence[CaptureAlert]]:
         """Called at each Shanghai midnight: states that take the place of those known, and new alerts."""
         ...
 
 
-class PassRates:
-    """A defence that accuses nobody: it only keeps the pass rates, as every policy may see them."""
+class Watching:
+    """The detectors and the response ladder of `capture/`, or, when it `accuses` nobody, the pass rates alone."""
 
-    def __init__(self, config: RotationConfig) -> None:
+    def __init__(self, config: RotationConfig, *, accuses: bool = True) -> None:
         self._config = config
+        self._accuses = accuses
         self._records = {funder.id: FunderRecord() for funder in config.funders}
+        self._funders = {funder.id: funder for funder in config.funders}
         self._seen = 0
 
-    def observe(self, event: object, now: int) -> None:
-        """Count an outcome."""
-        if isinstance(event, FunderOutcome):
-            self._seen += 1
-            count(self._records[event.funder_id], event, (0, self._seen))
+    def observe(self, event: FunderEvent, now: int) -> None:
+        """Learn from it."""
+        self._seen += 1
+        record, funder = self._records[event.funder_id], self._funders[event.funder_id]
+        learn(record, event, (0, self._seen, 0), funder, self._config.capture)
 
     def signal(self, signal: CaptureSignal, now: int) -> None:
-        """Direct evidence changes no pass rate."""
+        """Hear it."""
+        hear(self._records[signal.funder_id], signal, now)
 
-    def review(self, now: int) -> tuple[Sequence[FunderState], Sequence[Alert]]:
-        """Every funder is normal, with the rates of the configured window."""
-        days = self._config.pass_rate_window_days
-        return [
-            FunderState(
-                funder_id=funder.id,
-                pass_rates=pass_rates(self._records[funder.id], funder, days, now),
-                state="normal",
-                traffic_multiplier=1.0,
-                since=rfc3339(START),
-                cause="pass rates",
-                version=now // DAY,
-            )
-            for funder in self._config.funders
-        ], []
+    def review(self, now: int) -> tuple[Sequence[FunderState], Sequence[CaptureAlert]]:
+        """Every funder's rates of the configured window and, when it accuses, its step on the ladder and its risk."""
+        rules = self._config.capture
+        peers = {funder_id: peer(record, rules, now) for funder_id, record in self._records.items()}
+        states: list[FunderState] = []
+        alerts: list[CaptureAlert] = []
+        for funder_id, record in self._records.items():
+            funder = self._funders[funder_id]
+            rates = pass_rates(record, funder, self._config.pass_rate_window_days, now)
+            state = FunderState(funder_id, rates, "normal", 1.0, rfc3339(START), "pass rates", now // DAY)
+            if self._accuses:
+                compared = others(peers, funder_id, rules)
+                found = review(record, compared, funder, rules, None, now, may_pause=self._may_pause())
+                state = msgspec.structs.replace(
+                    found.state, pass_rates=rates, version=now // DAY, capture_risk=record.risk
+                )
+                alerts += found.alerts
+            record.state = state
+            states.append(state)
+        return states, alerts
+
+    def _may_pause(self) -> bool:
+        paused = sum(record.state is not None and record.state.state == "paused" for record in self._records.values())
+        return paused + 1 <= self._config.capture.ladder.paused_at_most * len(self._records)
 
 
 class Choice(NamedTuple):
@@ -95,7 +104,7 @@ class Strategy(NamedTuple):
     rotates: bool = False
     prefers: Callable[[Choice], Sequence[str]] | None = None
     avoids: Callable[[StrategicFunder, Person, int], bool] | None = None
-    defence: Callable[[RotationConfig], Defence] = PassRates
+    defence: Callable[[RotationConfig], Defence] = partial(Watching, accuses=False)
 
 
 def _stay(choice: Choice) -> Sequence[str]:
@@ -136,6 +145,7 @@ STRATEGIES = {
         Strategy("round_robin", "each borrower's funders in turn", prefers=_in_turn),
         Strategy("fees_only", "the highest expected fee, blind to capture", prefers=_best_fee),
         Strategy("rotation", "the core's rotation rules, all funders normal", rotates=True),
+        Strategy("router", "all of it: rotation rules, detectors, ladder, steering", rotates=True, defence=Watching),
         Strategy("told", "is told 30 days after a funder begins to capture", avoids=_was_told),
         Strategy("truth", "always knew who captures whom", avoids=_knows),
     )

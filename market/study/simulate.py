@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 
-from config.rotation import Revision
+from config.rotation import Revision, RuleName
 from market.dice import Dice
 from market.publication import moment
 from market.study.funders import Relation, StrategicFunder, outages
@@ -33,7 +33,7 @@ from rotation.turn import Refusal, Turn
 
 #: Borrowers for which the study's quotas are written.
 QUOTAS_FOR = 20_000
-_RULES = ("never_last", "max_share", "cooldown", "exposure_budget")
+_RULES = get_args(RuleName)
 _LINE = 365 * DAY
 _MONTH = 30 * DAY
 _STOPPED = ("throttled", "paused")
@@ -237,8 +237,8 @@ class Simulation:
 
     def _after(self, at: int, client: _Client, turn: Turn) -> None:
         """Let happen what the turn's outputs bring about."""
-        for outcome in turn.outcomes:
-            self._defence.observe(outcome, at)
+        for event in turn.for_funders:
+            self._defence.observe(event, at)
         routed = [said for said in turn.decisions if said.status == "routed"]
         for said, entry in zip(routed, client.record.ledger[len(client.record.ledger) - len(routed) :], strict=True):
             self._routed(said.now, client, entry)

@@ -22,6 +22,7 @@ GRADES: tuple[RiskGrade, ...] = ("A", "B", "C")
 #: Chance of a refusal or walk-away by grade while nothing happens.
 MISSES = {"A": 0.12, "B": 0.2, "C": 0.3}
 A_DAY = 20
+SEGMENTS = len(cusum.segments(FUNDER))
 
 
 def rules(arl_days: int = 365, min_events: int = 100) -> CapturePassRate:
@@ -48,7 +49,7 @@ def days_to_alarm(
         now = T0 + (day + 1) * DAY
         for segment in cusum.segments(FUNDER):
             if segment in record.cusums:
-                limit = cusum.threshold(record, FUNDER, segment, watched.arl_days, now)
+                limit = cusum.threshold(record, segment, SEGMENTS * watched.arl_days, now)
                 if record.cusums[segment].statistic >= limit:
                     return day
     return None
@@ -75,7 +76,7 @@ def test_a_fall_in_one_grade_is_found_in_its_segment() -> None:
         grade = GRADES[number % 3]
         rate = 0.45 if grade == "A" and number > 450 else MISSES[grade]
         cusum.watch(record, answer(grade, rng.random() < rate, T0 + number), FUNDER, rules())
-    limits = {s: cusum.threshold(record, FUNDER, s, rules().arl_days, T0 + 60 * DAY) for s in cusum.segments(FUNDER)}
+    limits = {s: cusum.threshold(record, s, SEGMENTS * rules().arl_days, T0 + 60 * DAY) for s in cusum.segments(FUNDER)}
     assert record.cusums["grade A"].statistic >= limits["grade A"]
     assert record.cusums["grade B"].statistic < limits["grade B"]
     assert record.cusums["grade C"].statistic < limits["grade C"]

@@ -8,7 +8,8 @@ from copy import deepcopy
 
 import pytest
 
-from capture.pass_rates import count, pass_rates
+from capture.learn import learn
+from capture.pass_rates import pass_rates
 from capture.record import FunderRecord, HourCount, decode_funder, encode_funder
 from config.rotation import Funder
 from rotation.clock import DAY, MINUTE
@@ -29,8 +30,13 @@ def counted(*statuses: str, grade: str = "A", at: int = T0, record: FunderRecord
     record = record or FunderRecord()
     offset = record.sources.get(3, -1)
     for index, status in enumerate(statuses, offset + 1):
-        count(record, FunderOutcome("bank-east", grade, status, at), (3, index))  # type: ignore[arg-type]
+        told(record, FunderOutcome("bank-east", grade, status, at), (3, index, 0))  # type: ignore[arg-type]
     return record
+
+
+def told(record: FunderRecord, outcome: FunderOutcome, source: tuple[int, int, int]) -> None:
+    """The outcome comes from this partition, offset and number."""
+    learn(record, outcome, source, funder(), configuration().capture)
 
 
 def rate(record: FunderRecord, now: int = T0, grade: str = "A") -> float:
@@ -116,8 +122,18 @@ def test_an_outcome_that_is_told_again_counts_once() -> None:
     """After a crash outcomes come again from their partition and offset; one of another partition is another."""
     record = FunderRecord()
     loan = FunderOutcome("bank-east", "A", "disbursed", T0)
-    for source in ((0, 5), (0, 5), (0, 4), (0, 0), (1, 5), (0, 6), (0, 6), (0, 5)):
-        count(record, loan, source)
+    again = ((0, 5, 0), (0, 5, 0), (0, 4, 0), (0, 0, 0), (1, 5, 0), (0, 6, 0), (0, 6, 0), (0, 5, 0))
+    for source in again:
+        told(record, loan, source)
+    assert rate(record) == pytest.approx(43 / 53, abs=1e-6)
+
+
+def test_of_several_events_of_one_record_each_counts_once() -> None:
+    """A borrower's record may tell a funder several things; after a crash they come again, from the first one on."""
+    record = FunderRecord()
+    loan = FunderOutcome("bank-east", "A", "disbursed", T0)
+    for number in (0, 1, 0, 1, 2, 2):
+        told(record, loan, (0, 5, number))
     assert rate(record) == pytest.approx(43 / 53, abs=1e-6)
 
 
@@ -125,7 +141,7 @@ def test_the_first_offset_of_a_partition_counts() -> None:
     """Offset 0 is told once, and not taken for a repeat."""
     record = FunderRecord()
     for _ in range(2):
-        count(record, FunderOutcome("bank-east", "A", "disbursed", T0), (0, 0))
+        told(record, FunderOutcome("bank-east", "A", "disbursed", T0), (0, 0, 0))
     assert rate(record) == pytest.approx(41 / 51, abs=1e-6)
 
 

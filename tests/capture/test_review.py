@@ -58,7 +58,7 @@ def fallen() -> FunderRecord:
 def reviewed(record: FunderRecord, heard: FunderState | None = None, now: int = T0, **how: Any) -> Review:
     """A review, with what the agent then keeps of it."""
     may_pause = how.pop("may_pause", True)
-    found = review(record, FUNDER, rules(**how), heard, now, may_pause=may_pause)
+    found = review(record, {}, FUNDER, rules(**how), heard, now, may_pause=may_pause)
     version = max(found.state.version, record.state.version if record.state else 0) + 1
     record.state = msgspec.structs.replace(found.state, version=version)
     return found

@@ -15,7 +15,7 @@ TIME = 'an RFC 3339 time with zone, such as "2026-11-01T00:00:00+08:00"'
 AS_OF = 'as_of: "2026-11-01T00:00:00+08:00"'
 OPEN = 'open: "06:00-23:00"'
 REGIONS = 'regions: ["310000", "320000", "330000"]'
-RULES = "one of cooldown, exposure_budget, max_share, never_last"
+RULES = "one of capture_risk, cooldown, exposure_budget, max_share, never_last"
 
 #: old text, new text, key, what it must be, what it is
 REFUSED = [

@@ -75,7 +75,7 @@ def test_created_topics_have_what_the_contract_wants(settings: Settings) -> None
 
     partitions, configs = asyncio.run(scenario())
 
-    single = {"funder-states", "rotation-config"}
+    single = {"funder-states", "funder-peers", "rotation-config"}
     assert partitions == {topic.name: 1 if topic.name in single else settings.partitions for topic in TOPICS}
     assert configs["drawdown-requests"]["cleanup.policy"] == "delete"
     assert configs["funder-states"]["cleanup.policy"] == "compact"

@@ -13,14 +13,14 @@ import pytest
 from config.rotation import RotationConfig
 from market.study.funders import Line
 from market.study.measures import Measures
-from market.study.policies import STRATEGIES, Alert, Choice, PassRates, Strategy
+from market.study.policies import STRATEGIES, Choice, Strategy, Watching
 from market.study.population import START, Visit, person
 from market.study.referee import Account, Referee
 from market.study.scenario import Scenario, load_scenario, read_scenario, shipped, study_configuration
 from market.study.simulate import Simulation
 from rotation.clock import DAY, MINUTE, rfc3339
 from rotation.events import CaptureSignal
-from rotation.outputs import FunderOutcome, FunderState
+from rotation.outputs import CaptureAlert, FunderEvent, FunderOutcome, FunderState
 from rotation.state import LedgerEntry
 
 CONFIGURATION = study_configuration()
@@ -123,24 +123,24 @@ def test_who_knows_the_truth_loses_fewer_than_lock_in() -> None:
     assert _mixed("truth").captured < _mixed("lock_in").captured
 
 
-class _Accuser(PassRates):
+class _Accuser(Watching):
     """Pauses one funder on day 10, for good, and remembers what it was shown."""
 
     accused = "cf-a"
 
     def __init__(self, config: RotationConfig) -> None:
-        super().__init__(config)
+        super().__init__(config, accuses=False)
         self.days = 0
         self.shown: list[object] = []
 
-    def observe(self, event: object, now: int) -> None:
+    def observe(self, event: FunderEvent, now: int) -> None:
         super().observe(event, now)
         self.shown.append(event)
 
     def signal(self, signal: CaptureSignal, now: int) -> None:
         self.shown.append(signal)
 
-    def review(self, now: int) -> tuple[list[FunderState], list[Alert]]:
+    def review(self, now: int) -> tuple[list[FunderState], list[CaptureAlert]]:
         self.days += 1
         states, _ = super().review(now)
         if self.days < 10:

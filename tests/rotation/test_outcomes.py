@@ -51,14 +51,18 @@ def answer(status: str, at: int = LATER, **changes: Any) -> DrawdownOutcome:
     return outcome("dd-1", "cf-west", status, at, **changes)
 
 
+def told(status: Any, at: int = LATER, *, late: bool = False) -> FunderOutcome:
+    """What the funders' agent hears of it."""
+    return FunderOutcome("cf-west", "A", status, at, late, attempt=1, decided_at=T0)
+
+
 @pytest.mark.parametrize("status", STATUSES)
 def test_every_outcome_settles_its_reservation_and_is_told_to_the_funders_agent(status: str) -> None:
     """`disbursed` commits it, the others release it; the borrower's grade and stream time go along."""
     heard = routed().handle(answer(status, T0), LATER)
     loan = Commit(KEY, "cf-west", 600_000, T0, "20261101")
     assert heard.operations[0] == (loan if status == "disbursed" else Release(KEY, "cf-west"))
-    assert [(each.funder_id, each.risk_grade, each.status) for each in heard.outcomes] == [("cf-west", "A", status)]
-    assert [(each.occurred_at, each.late) for each in heard.outcomes] == [(LATER, False)]
+    assert heard.for_funders == [told(status)]
     assert heard.refusal is None
 
 
@@ -100,7 +104,7 @@ def test_an_expired_drawdown_is_not_tried_again(now: int, tried: bool) -> None:
     """At its expiry it is over, whenever the funder said to have answered."""
     heard = routed({}, "cf-north").handle(answer("declined", T0), now)
     assert [each.attempt for each in heard.decisions] == ([2] if tried else [])
-    assert heard.outcomes != []
+    assert heard.for_funders != []
 
 
 def test_only_the_present_attempts_outcome_leads_on() -> None:
@@ -108,7 +112,7 @@ def test_only_the_present_attempts_outcome_leads_on() -> None:
     world = routed({}, *FUNDERS)
     second = world.handle(answer("declined")).decision
     again = world.handle(answer("declined", LATER + 1, event_id="another"))
-    assert (again.said, again.operations, again.outcomes, again.refusal) == ([], [], [], None)
+    assert (again.said, again.operations, again.for_funders, again.refusal) == ([], [], [], None)
     third = world.handle(outcome("dd-1", second.funder_id or "", "failed", LATER + 2, attempt=2)).decision
     assert third.attempt == 3
     assert {funder_id for funder_id, codes in third.excluded.items() if "already_tried" in codes} == {
@@ -126,15 +130,15 @@ def test_an_attempt_has_one_outcome(first: str, second: str) -> None:
     before = deepcopy(world.borrower())
     heard = world.handle(answer(second, LATER + 1))
     if second == first:
-        assert (heard.refusal, heard.operations, heard.outcomes, world.borrower()) == (None, [], [], before)
+        assert (heard.refusal, heard.operations, heard.for_funders, world.borrower()) == (None, [], [], before)
     elif second == "disbursed" and first in ("timed_out", "failed"):
         assert heard.refusal is None
         assert heard.operations == [Commit(KEY, "cf-west", 600_000, T0, "20261101")]
-        assert heard.outcomes == [FunderOutcome("cf-west", "A", "disbursed", LATER + 1, late=True)]
+        assert heard.for_funders == [told("disbursed", LATER + 1, late=True)]
     else:
         assert heard.refusal is not None
         assert heard.refusal.reason == "conflicting_duplicate"
-        assert (heard.said, heard.operations, heard.outcomes, world.borrower()) == ([], [], [], before)
+        assert (heard.said, heard.operations, heard.for_funders, world.borrower()) == ([], [], [], before)
 
 
 @pytest.mark.parametrize("gave_up", ["timed_out", "failed"])
@@ -147,7 +151,7 @@ def test_a_loan_after_giving_up_is_as_final_as_any(gave_up: str) -> None:
         heard = world.handle(answer(status, LATER + 2))
         known = status in (gave_up, "disbursed")
         assert (heard.refusal is None) is known
-        assert (heard.operations, heard.outcomes) == ([], [])
+        assert (heard.operations, heard.for_funders) == ([], [])
 
 
 UNKNOWN = [
@@ -168,7 +172,7 @@ def test_an_outcome_of_what_was_never_routed_there_is_refused(event: DrawdownOut
     heard = world.handle(event)
     assert heard.refusal is not None
     assert heard.refusal.reason == "unknown_drawdown"
-    assert (heard.said, heard.operations, heard.outcomes, world.borrower()) == ([], [], [], before)
+    assert (heard.said, heard.operations, heard.for_funders, world.borrower()) == ([], [], [], before)
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -212,7 +216,7 @@ def test_a_reservation_ends_by_itself_and_says_nothing() -> None:
     assert (world.free_limit("cf-west", ENDED - 1), world.free_limit("cf-west", ENDED)) == (2_400_000, 3_000_000)
     assert [world.book.usage("20261101", at)["cf-west"].count for at in (ENDED - 1, ENDED)] == [1, 0]
     heard = world.wake(LONG - 1)
-    assert (heard.said, heard.operations, heard.outcomes) == ([], [], [])
+    assert (heard.said, heard.operations, heard.for_funders) == ([], [], [])
 
 
 @pytest.mark.parametrize(("at", "late"), [(ENDED - 1, False), (ENDED, True), (LONG + DAY, True)])
@@ -221,7 +225,7 @@ def test_a_loan_after_its_reservation_ended_still_counts(at: int, late: bool) ->
     world = routed()
     heard = world.handle(answer("disbursed", T0), at)
     assert heard.operations == [Commit(KEY, "cf-west", 600_000, T0, "20261101")]
-    assert heard.outcomes == [FunderOutcome("cf-west", "A", "disbursed", at, late)]
+    assert heard.for_funders == [told("disbursed", at, late=late)]
     assert world.book.usage("20261101", at)["cf-west"] == Usage(600_000, 1, 0)
     assert world.free_limit("cf-west", at) == 2_400_000
 

@@ -17,7 +17,7 @@ from rotation.book import MemoryBook
 from rotation.clock import DAY, MINUTE
 from rotation.decide import Steps
 from rotation.events import BorrowerEvent, CreditGrant, DrawdownOutcome, DrawdownRequest, Repayment, millis
-from rotation.outputs import CreditApplication, Decision, FunderOutcome, FunderState
+from rotation.outputs import CreditApplication, Decision, FunderEvent, FunderState
 from rotation.policy import Policy
 from rotation.reservations import Operation, Reserve, Reserved
 from rotation.state import Borrower
@@ -167,7 +167,7 @@ class Heard(msgspec.Struct):
     refusal: Refusal | None
     said: list[Said]
     applications: list[CreditApplication]
-    outcomes: list[FunderOutcome]
+    for_funders: list[FunderEvent]
     operations: list[Operation]
 
     @property
@@ -258,7 +258,7 @@ class World:
         turn = Turn(customer_id, self.borrower(customer_id), self.policy)
         refusal, operations = drive(turn, start(turn), self.book)
         self.borrowers[customer_id] = self._remember(turn.borrower)
-        return Heard(refusal, turn.decisions, turn.applications, turn.outcomes, operations)
+        return Heard(refusal, turn.decisions, turn.applications, turn.for_funders, operations)
 
 
 def drive(

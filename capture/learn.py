@@ -1,0 +1,64 @@
+"""What is learnt of a funder from one event: the only door into its record."""
+
+from capture import canaries, cusum
+from capture.cohorts import EVERYBODY, Cohorts, Kind, come_back, depart, key_of
+from capture.pass_rates import count
+from capture.record import FunderRecord
+from config.rotation import Capture, Funder
+from rotation.events import CaptureSignal
+from rotation.outputs import EarlySettlement, FunderEvent, FunderOutcome
+
+#: Every answer, whatever the grade, by the reports of the same period.
+REPORTS = key_of(EVERYBODY, "report")
+
+
+def learn(
+    record: FunderRecord, event: FunderEvent, source: tuple[int, int, int], funder: Funder | None, rules: Capture
+) -> None:
+    """Take in an event once.
+
+    `source` is the borrower partition, the offset, and the number there, that it came from; `funder` is None when it is
+    not configured any more.
+    """
+    partition, offset, number = source
+    last = record.sources.get(partition, -1)
+    if offset < last or (offset == last and number <= record.numbers.get(partition, number)):
+        return
+    record.sources[partition], record.numbers[partition] = offset, number
+    match event:
+        case FunderOutcome():
+            if event.status not in ("timed_out", "failed"):
+                _answered(record, event, funder, rules)
+        case EarlySettlement():
+            come_back(_cohorts(record, event.risk_grade, "early"), event.decided_at, event.occurred_at)
+            depart(_cohorts(record, event.risk_grade, "settlement"), event.occurred_at)
+        case _:
+            come_back(_cohorts(record, event.risk_grade, event.after), event.since, event.occurred_at)
+
+
+def hear(record: FunderRecord, signal: CaptureSignal, at: int) -> None:
+    """Take in direct evidence, told at `at` (ms)."""
+    record.signals[signal.kind] = record.signals.get(signal.kind, 0) + 1
+    if signal.kind == "canary_contacted" and signal.customer_id is not None:
+        canaries.called(record, signal.customer_id, at)
+    elif signal.kind == "borrower_report":
+        come_back(record.cohorts.setdefault(REPORTS, {}), at, at)
+
+
+def _answered(record: FunderRecord, outcome: FunderOutcome, funder: Funder | None, rules: Capture) -> None:
+    count(record, outcome)
+    if funder is not None:
+        cusum.watch(record, outcome, funder, rules.pass_rate)
+    depart(record.cohorts.setdefault(REPORTS, {}), outcome.occurred_at)
+    if outcome.canary is not None:
+        canaries.saw(record, outcome.canary, outcome.occurred_at)
+    if outcome.status == "disbursed":
+        depart(_cohorts(record, outcome.risk_grade, "loan"), outcome.decided_at)
+        depart(_cohorts(record, outcome.risk_grade, "early"), outcome.decided_at)
+    elif outcome.attempt == 1:
+        kind: Kind = "refusal" if outcome.status == "declined" else "walk_away"
+        depart(_cohorts(record, outcome.risk_grade, kind), outcome.decided_at)
+
+
+def _cohorts(record: FunderRecord, grade: str, kind: Kind) -> Cohorts:
+    return record.cohorts.setdefault(key_of(grade, kind), {})
