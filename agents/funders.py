@@ -42,6 +42,7 @@ class FunderBook:
         self._guide = guide
         self._stream_time = stream_time
         self._signals = topic_name(settings, "capture-signals")
+        self._read_before: dict[tuple[int, bytes], tuple[bytes, FunderRecord]] = {}
 
     async def run(self, batches: faust.Stream[Batch]) -> None:
         """Count every batch; the body of the Faust agent."""
@@ -66,7 +67,7 @@ class FunderBook:
             clock = max(clock, record.timestamp)
             known = touched.get(event.funder_id)
             if known is None:
-                known = touched[event.funder_id] = decode_funder(part.state.get(event.funder_id.encode()))
+                known = touched[event.funder_id] = self._known(part, event.funder_id.encode())
             if isinstance(event, CaptureSignal):
                 hear(known, event, record.timestamp)
             else:
@@ -75,16 +76,27 @@ class FunderBook:
                 known.trace = list(trace_headers(record.headers))
         now = clock if part.records else max(clock, self._stream_time(part.partition) if wall is None else wall)
         changes: dict[bytes, bytes | None] = {}
-        for key, stored in part.state.items():
-            touched.setdefault(key.decode(), decode_funder(stored))
-        for funder_id, known in touched.items():
+        for funder_id in {**touched, **dict.fromkeys(key.decode() for key in part.state)}:
+            key = funder_id.encode()
+            known = touched.get(funder_id) or self._known(part, key)
             funder = configured.get(funder_id)
-            if funder is not None:
+            due = funder is not None and (known.published is None or now >= known.published_at + REFRESH)
+            if funder is not None and due:
                 outputs += self._refresh(funder, known, now, wall or now)
-            stored = encode_funder(known)
-            if stored != part.state.get(funder_id.encode()):
-                changes[funder_id.encode()] = stored
+            stored = encode_funder(known) if due or funder_id in touched else part.state[key]
+            self._read_before[part.partition, key] = (stored, known)
+            if stored != part.state.get(key):
+                changes[key] = stored
         return PartitionResult(changes, _clock_encoder.encode(clock), outputs)
+
+    def _known(self, part: PartitionBatch, key: bytes) -> FunderRecord:
+        """The funder's record; read anew only when the stored one is not what this worker last made of it.
+
+        Taken out until the batch is counted: what a failed batch has half changed is not used again.
+        """
+        stored = part.state.get(key)
+        made, known = self._read_before.pop((part.partition, key), (b"", None))
+        return known if known is not None and made == stored else decode_funder(stored)
 
     def _read(self, record: Record, wall: int | None) -> FunderEvent | CaptureSignal | BadInput:
         if record.topic != self._signals:
@@ -107,9 +119,7 @@ class FunderBook:
         return event
 
     def _refresh(self, funder: Funder, known: FunderRecord, now: int, stamp: int) -> list[Output]:
-        """What is to be said of a funder, when something changed and enough time went by."""
-        if known.published is not None and now < known.published_at + REFRESH:
-            return []
+        """What is to be said of a funder, when anything changed."""
         config = self._guide.policy.config
         rules = config.capture
         judged = known.judged
