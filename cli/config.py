@@ -50,7 +50,9 @@ def check(file: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"problems": [], "config_sha256": revision.sha256}))
     else:
-        click.echo(f"{file}: good, {len(revision.config.funders)} funders, config_sha256 {revision.sha256}")
+        config = revision.config
+        held = f", {len(config.examples)} examples hold" if config.examples else ""
+        click.echo(f"{file}: good, {len(config.funders)} funders{held}, config_sha256 {revision.sha256}")
 
 
 @config.command()

@@ -15,6 +15,7 @@ import msgspec
 
 from config.problems import Finding
 from config.rotation import (
+    Example,
     Funder,
     Guarantee,
     MaxShare,
@@ -120,10 +121,22 @@ def more_guaranteed_than_lent(guarantee: Guarantee) -> Findings:
 
 def no_such_time(guarantee: Guarantee) -> Findings:
     """An `as_of` that is no time of the calendar."""
-    try:
-        datetime.fromisoformat(guarantee.as_of)
-    except ValueError:
+    if _moment(guarantee.as_of) is None:
         yield Finding(("as_of",), f"{guarantee.as_of} is no time of the calendar")
+
+
+def example_at_no_time(example: Example) -> Findings:
+    """An example's `at` that is no time of the calendar, or not of the years 2000 to 2999."""
+    moment = _moment(example.at)
+    if moment is None or not 2000 <= moment.year < 3000:
+        yield Finding(("at",), f"{example.at} is no time of the calendar between 2000 and 2999")
+
+
+def expecting_nothing(example: Example) -> Findings:
+    """An example that expects nothing."""
+    expected = example.expect
+    if expected.funder is None and expected.reason is None and expected.relaxed is None and not expected.excluded:
+        yield Finding(("expect",), "expects nothing, so it could never fail")
 
 
 def ladder_turned_round(multiplier: TrafficMultiplier) -> Findings:
@@ -193,6 +206,28 @@ def rest_that_cannot_be_met(config: RotationConfig) -> Findings:
             )
 
 
+def strangers_in_examples(config: RotationConfig) -> Findings:
+    """An example that names a funder which is not configured."""
+    known = {funder.id for funder in config.funders}
+    for index, example in enumerate(config.examples):
+        named: list[tuple[tuple[str | int, ...], str | None]] = [
+            *((("grants", n, "funder"), grant.funder) for n, grant in enumerate(example.grants)),
+            *((("past", n, "funder"), drawdown.funder) for n, drawdown in enumerate(example.past)),
+            (("expect", "funder"), example.expect.funder),
+            *((("expect", "excluded", n, "funder"), out.funder) for n, out in enumerate(example.expect.excluded)),
+        ]
+        for path, funder_id in named:
+            if funder_id is not None and funder_id not in known:
+                yield Finding(("examples", index, *path), f"{funder_id} is no funder of this configuration")
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
 def _rotating(config: RotationConfig) -> Iterator[tuple[int, str]]:
     """How many funders a borrower can be rotated over, and what sets that number; nothing when nobody is active."""
     active, budget = _active(config), config.rotation.exposure_budget
@@ -230,6 +265,7 @@ CHECKS: Mapping[type[msgspec.Struct], tuple[Check, ...]] = {
         guarantee_of_another_kind,
     ),
     Guarantee: (more_guaranteed_than_lent, no_such_time),
+    Example: (example_at_no_time, expecting_nothing),
     TrafficMultiplier: (ladder_turned_round, paused_with_traffic, probing_without_traffic),
     RotationConfig: (
         repeated_ids,
@@ -237,5 +273,6 @@ CHECKS: Mapping[type[msgspec.Struct], tuple[Check, ...]] = {
         grants_beyond_the_funders,
         shares_that_cannot_be_met,
         rest_that_cannot_be_met,
+        strangers_in_examples,
     ),
 }

@@ -81,6 +81,8 @@ def _changes(old: dict[str, Any], new: dict[str, Any], around: str) -> Iterator[
             yield key, f"rule {name} off" if after is None else f"rule {name} on ({_shown(key, after)})"
         elif isinstance(before, dict) and isinstance(after, dict):
             yield from _changes(before, after, f"{key}.")
+        elif key == "examples":
+            yield key, f"examples changed: {len(before or [])} → {len(after or [])}"
         elif key == "status":
             yield key, "paused: gets no drawdown" if after == "paused" else "active again"
         elif key in _LISTS and isinstance(before, list) and isinstance(after, list):

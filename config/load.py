@@ -16,6 +16,7 @@ import msgspec
 
 from config.checks import CHECKS
 from config.document import Unreadable, read_yaml
+from config.examples import failures
 from config.problems import ConfigError, Finding, Path, Problem, located
 from config.rotation import RotationConfig
 from config.wording import expected, needs_quotes, shown
@@ -39,7 +40,7 @@ def load_document(text: str, source: str) -> dict[str, Any]:
     `source` names the text in errors, such as its path. `parse_config` makes the configuration of it.
     """
     document = read_yaml(text, source)
-    _, findings = build(document.value, RotationConfig)
+    _, findings = build_config(document.value)
     problems = document.problems + located(findings, source, document.lines)
     if problems:
         raise ConfigError(sorted(problems, key=lambda problem: problem.line or 0))
@@ -48,10 +49,18 @@ def load_document(text: str, source: str) -> dict[str, Any]:
 
 def parse_config(document: Any, source: str = "config") -> RotationConfig:
     """The configuration in a document of plain values; raises `ConfigError` without lines."""
-    config, findings = build(document, RotationConfig)
+    config, findings = build_config(document)
     if config is None:
         raise ConfigError(located(findings, source, {}))
     return config
+
+
+def build_config(value: Any) -> tuple[RotationConfig | None, list[Finding]]:
+    """The configuration in a value, or None and what is wrong with it. Its examples are tried if the rest is sound."""
+    config, findings = build(value, RotationConfig)
+    if config is not None:
+        findings = failures(config)
+    return (None if findings else config), findings
 
 
 _Section = typing.TypeVar("_Section", bound=msgspec.Struct)

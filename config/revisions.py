@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from config.document import read_json
-from config.load import build, parse_config
+from config.load import build, build_config, parse_config
 from config.problems import ConfigError, Finding, located
 from config.rotation import Positive, Revision, RotationConfig, Text
 
@@ -99,7 +99,7 @@ def check_content(number: int, document: Any, sha256: str) -> tuple[Revision, li
     Raises:
         ConfigError: the configuration cannot be used; its keys are told under `config`.
     """
-    config, findings = build(document, RotationConfig)
+    config, findings = build_config(document)
     if config is None:
         raise refused([Finding(("config", *path), reason) for path, reason in findings])
     revision = revision_of(number, document, config)

@@ -240,6 +240,62 @@ class Capture(_Section, frozen=True):
     ladder: Ladder
 
 
+class ExampleGrant(_Section, frozen=True):
+    """A live grant of an example's borrower, answered at its `at`; without a `credit_limit` every amount fits."""
+
+    funder: Id
+    credit_limit: Fen = MAX_EXACT
+    apr_bp: Annotated[int, msgspec.Meta(ge=0, le=10000)] = 0
+
+
+class ExampleDrawdown(_Section, frozen=True):
+    """An earlier drawdown of an example's borrower, what became of it, and the principal still owed on it (fen)."""
+
+    funder: Id
+    days_ago: Days
+    outcome: Literal["disbursed", "cancelled", "declined", "timed_out", "failed"] = "disbursed"
+    owed: Fen = 0
+
+
+class ExampleRequest(_Section, frozen=True):
+    """The drawdown request of an example. With several funders left its id decides the draw."""
+
+    amount: Annotated[int, msgspec.Meta(ge=1, le=MAX_EXACT, description="a whole number of fen, at least 1")]
+    term_months: Term
+    region: Region
+    risk_grade: RiskGrade
+    age: Annotated[int, msgspec.Meta(ge=18, le=100)]
+    exclude_funders: list[Id] = []
+    drawdown_id: Id = "example"
+
+
+class ExampleExclusion(_Section, frozen=True):
+    """A funder that is out, and a code that says why."""
+
+    funder: Id
+    code: Text
+
+
+class Expected(_Section, frozen=True):
+    """What a decision must say. `reason` is one of its `reasons`; `relaxed` are all rules given up, in order."""
+
+    funder: Id | None = None
+    reason: Text | None = None
+    relaxed: list[RuleName] | None = None
+    excluded: list[ExampleExclusion] = []
+
+
+class Example(_Section, frozen=True):
+    """A borrower, their request at a time, and the decision that this configuration must make of it."""
+
+    name: Text
+    at: TimeText
+    grants: list[ExampleGrant]
+    request: ExampleRequest
+    expect: Expected
+    past: list[ExampleDrawdown] = []
+
+
 class RotationConfig(_Section, frozen=True):
     """The whole document."""
 
@@ -253,6 +309,7 @@ class RotationConfig(_Section, frozen=True):
     apr_cap_bp: Annotated[int, msgspec.Meta(ge=100, le=2400, description=_ANNUAL_RATE)]
     funders: list[Funder]
     capture: Capture
+    examples: list[Example] = []
 
 
 class Revision(msgspec.Struct, frozen=True):

@@ -21,6 +21,7 @@ from config.settings import Settings
 from streams.embedded import free_port
 from streams.topics import create_topics, topic_name
 from tests.config.shipped import DOCUMENT, PATH, changed, edited
+from tests.config.test_examples import NOT_TWICE
 
 AT = datetime(2026, 11, 24, 1, 30, tzinfo=UTC)
 
@@ -44,6 +45,14 @@ def test_check_of_a_good_file_ends_with_0_and_its_hash() -> None:
 
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout == f"{PATH}: good, 4 funders, config_sha256 {first_revision(DOCUMENT).sha256}\n"
+
+
+def test_check_says_how_many_examples_hold(tmp_path: Path) -> None:
+    """So that a risk officer sees that they were tried."""
+    path = tmp_path / "rotation.yaml"
+    path.write_text(PATH.read_text() + NOT_TWICE)
+
+    assert ": good, 4 funders, 1 examples hold, config_sha256 " in config("check", path).stdout
 
 
 def test_check_of_a_broken_file_ends_with_2_and_names_file_line_key_and_reason(broken: Path) -> None:

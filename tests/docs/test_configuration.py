@@ -76,6 +76,8 @@ def test_pieces_are_of_the_shipped_file_and_load() -> None:
     shown: dict[str, Any] = {}
     for piece in PIECES:
         shown |= piece
+    examples = {"examples": shown.pop("examples")}
+    assert load_document(yaml.safe_dump(DOCUMENT | examples), "with examples") == DOCUMENT | examples
     for funder in shown.pop("funders"):
         assert funder == funders[funder["id"]]
     assert {"schema": DOCUMENT["schema"], "funders": DOCUMENT["funders"], **shown} == DOCUMENT
