@@ -5,23 +5,19 @@ from pathlib import Path
 from typing import BinaryIO
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from agents.replay import Log
 from agents.replay import replay as replay_log
 from cli.kafka import ask
 from cli.main import settings_from_env
+from cli.recorded import from_files, from_kafka, parquet_option, progress_bar
 from config.load import load_file
 from config.problems import ConfigError
 from config.revisions import first_revision
 from config.rotation import Revision
 from config.settings import Settings
-from streams.log import LogError, LogRecord, log_line, read_log
-from streams.reading import read_topics
-from streams.topics import BORROWER_INPUTS
-
-RECORDED = (*BORROWER_INPUTS, "rotation-config", "funder-states", "routing-decisions", "dead-letters")
+from streams.archive import ArchiveError
+from streams.log import LogError, LogRecord, log_line
 
 
 @click.command()
@@ -33,9 +29,17 @@ RECORDED = (*BORROWER_INPUTS, "rotation-config", "funder-states", "routing-decis
     help="The configuration, for a log without (this) one.",
 )
 @click.option("--save", type=click.File("wb"), help="Write the log here as JSON lines, to replay it again.")
+@parquet_option
 @click.option("--check", is_flag=True, help="Compare with the recorded decisions; exit code 1 when one differs.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON summary instead of the decisions.")
-def replay(log: BinaryIO | None, config_path: Path | None, save: BinaryIO | None, check: bool, as_json: bool) -> None:
+def replay(
+    log: BinaryIO | None,
+    config_path: Path | None,
+    save: BinaryIO | None,
+    parquet: Path | None,
+    check: bool,
+    as_json: bool,
+) -> None:
     """Print the decisions of LOG (JSON lines; - for standard input), or of what is on Kafka, one a line.
 
     A line holds topic, partition, offset, timestamp, key, headers and value. Recorded decisions in the log tell
@@ -43,14 +47,15 @@ def replay(log: BinaryIO | None, config_path: Path | None, save: BinaryIO | None
     """
     settings = settings_from_env()
     try:
-        records = list(read_log(log, settings)) if log else ask(settings, _recorded(settings))
+        given = from_files(settings, log, parquet)
+        records = ask(settings, _recorded(settings)) if given is None else list(given)
         if save is not None:
             save.writelines(map(log_line, records))
         recorded = Log(records, _configuration(config_path))
         known = recorded.recorded()
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
-    except (LogError, ValueError) as error:
+    except (LogError, ArchiveError, ValueError) as error:
         raise click.UsageError(f"the log cannot be replayed: {error}") from None
     replayed = _decide(settings, recorded, quiet=check or as_json)
     if not check:
@@ -70,12 +75,10 @@ def replay(log: BinaryIO | None, config_path: Path | None, save: BinaryIO | None
 
 def _decide(settings: Settings, log: Log, *, quiet: bool) -> dict[str, bytes]:
     decided: dict[str, bytes] = {}
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("Replaying", total=len(log.decisions) or None)
+    with progress_bar("Replaying", len(log.decisions)) as (advance, _):
         for decision_id, value in replay_log(settings, log):
             decided[decision_id] = value
-            progress.advance(task)
+            advance(1)
             if not quiet:
                 click.echo(value)
     return decided
@@ -86,4 +89,4 @@ def _configuration(path: Path | None) -> Revision | None:
 
 
 async def _recorded(settings: Settings) -> list[LogRecord]:
-    return [record async for record in read_topics(settings, RECORDED)]
+    return [record async for record in from_kafka(settings)]

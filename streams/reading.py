@@ -1,7 +1,7 @@
 """Reading topics from their beginning to their present end, without a consumer group: for people's questions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -13,11 +13,13 @@ from streams.log import LogRecord
 from streams.topics import partition_counts, topic_name
 
 
-async def read_topics(settings: Settings, names: Iterable[str]) -> AsyncIterator[LogRecord]:
+async def read_topics(
+    settings: Settings, names: Iterable[str], total: Callable[[int], None] = lambda _: None
+) -> AsyncIterator[LogRecord]:
     """Every record of the topics (contract names), as far as they reach when this is called.
 
-    One partition's records come in order. Raises `aiokafka.errors.KafkaError` when no broker answers or a topic is
-    missing.
+    One partition's records come in order; `total` is told once about how many there will be. Raises
+    `aiokafka.errors.KafkaError` when no broker answers or a topic is missing.
     """
     wanted = {topic_name(settings, name): name for name in names}
     existing = await partition_counts(settings)
@@ -31,6 +33,7 @@ async def read_topics(settings: Settings, names: Iterable[str]) -> AsyncIterator
         begins = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
         left = {tp for tp in partitions if begins[tp] < ends[tp]}
+        total(sum(ends[tp] - begins[tp] for tp in left))
         for tp in partitions:
             consumer.seek(tp, begins[tp])
         consumer.pause(*(tp for tp in partitions if tp not in left))

@@ -14,7 +14,7 @@ import msgspec
 import yaml
 
 from agents.funders import REFRESH
-from cli.replay import RECORDED
+from cli.recorded import RECORDED
 from config.revisions import encode_record, first_revision
 from config.settings import Settings
 from rotation.clock import MINUTE
