@@ -18,6 +18,7 @@ COPY config config
 COPY market market
 COPY rotation rotation
 COPY streams streams
+COPY whatif whatif
 RUN uv sync --frozen --no-dev --no-editable --no-cache
 
 

@@ -71,7 +71,12 @@ class Recorded(msgspec.Struct, frozen=True):
 
 
 class Log:
-    """A recorded log, sorted by what replay needs; `inputs` are those that no worker refused."""
+    """A recorded log, sorted by what replay needs.
+
+    `inputs` are those that no worker refused, `refused` the topic, partition and offset of the others; `states` are
+    offset, timestamp (ms) and content of each record of `funder-states`; `lifecycle` is what stands after all changes
+    of the configuration.
+    """
 
     def __init__(self, records: Iterable[LogRecord], configuration: Revision | None) -> None:
         """`configuration` is used when the log holds no revision of the same content.
@@ -81,13 +86,13 @@ class Log:
         """
         self.inputs: list[LogRecord] = []
         self.decisions: list[Recorded] = []
-        self._refused: set[tuple[str, int, int]] = set()
-        self._states: list[tuple[int, int, FunderState]] = []
+        self.refused: set[tuple[str, int, int]] = set()
+        self.states: list[tuple[int, int, FunderState]] = []
         self._revisions: list[tuple[int, Revision]] = []
-        self._lifecycle = Lifecycle()
+        self.lifecycle = Lifecycle()
         for record in sorted(records, key=lambda r: (r.topic, r.partition, r.offset)):
             self._take(record)
-        self.inputs = [each for each in self.inputs if (each.topic, each.partition, each.offset) not in self._refused]
+        self.inputs = [each for each in self.inputs if (each.topic, each.partition, each.offset) not in self.refused]
         logged = [revision for _, revision in self._revisions]
         if configuration is not None and configuration.sha256 not in {revision.sha256 for revision in logged}:
             self._revisions = [(0, configuration)]
@@ -101,19 +106,19 @@ class Log:
         key = (revision, states_version)
         if key not in self._policies:
             by_id = {each.id: each for _, each in self._revisions}
-            states = {state.funder_id: state for offset, _, state in self._states if offset <= states_version}
+            states = {state.funder_id: state for offset, _, state in self.states if offset <= states_version}
             self._policies[key] = Policy(by_id.get(revision, self._revisions[-1][1]), states, states_version, by_id)
         return self._policies[key]
 
     def policy_at(self, timestamp: int) -> Policy:
         """The policy that records stamped up to `timestamp` (ms) make."""
         revision = next((r for at, r in reversed(self._revisions) if at <= timestamp), self._revisions[0][1])
-        version = max((offset for offset, at, _ in self._states if at <= timestamp), default=-1)
+        version = max((offset for offset, at, _ in self.states if at <= timestamp), default=-1)
         return self.policy(revision.id, version)
 
     def changes(self) -> list[int]:
         """When (ms) the configuration or a funder's state changed, in order."""
-        return sorted({at for at, _ in self._revisions} | {at for _, at, _ in self._states})
+        return sorted({at for at, _ in self._revisions} | {at for _, at, _ in self.states})
 
     def recorded(self) -> dict[str, bytes]:
         """The bytes of each recorded decision by its id; none where its repeats differ."""
@@ -132,16 +137,16 @@ class Log:
                 letter = DeadLetter.read(record)
                 # As on the broker, under a prefix that need not be that of this process.
                 name = next((name for name in BORROWER_INPUTS if letter.topic.endswith(name)), letter.topic)
-                self._refused.add((name, letter.source_partition, letter.source_offset))
+                self.refused.add((name, letter.source_partition, letter.source_offset))
             case "rotation-config":
-                before = self._lifecycle.active
+                before = self.lifecycle.active
                 with suppress(ConfigError):  # as the workers do: what stood before it stays
-                    self._lifecycle = advance(self._lifecycle, record.value or b"")
-                if (active := self._lifecycle.active) is not None and active is not before:
+                    self.lifecycle = advance(self.lifecycle, record.value or b"")
+                if (active := self.lifecycle.active) is not None and active is not before:
                     self._revisions.append((record.timestamp, active))
             case "funder-states":
                 with suppress(msgspec.DecodeError):  # the workers refused it, and kept what stood before it
-                    self._states.append((record.offset, record.timestamp, _state_decoder.decode(record.value or b"")))
+                    self.states.append((record.offset, record.timestamp, _state_decoder.decode(record.value or b"")))
             case topic if topic in BORROWER_INPUTS:
                 self.inputs.append(record)
             case _:
@@ -273,7 +278,7 @@ class _Worker:
         self._settings = settings
         self._policy = policy
         self._book = MemoryBook(policy.limits)
-        self._states: dict[int, dict[bytes, bytes]] = defaultdict(dict)
+        self.states: dict[int, dict[bytes, bytes]] = defaultdict(dict)
         self._tenures: dict[int, Tenure] = {}
         self._memos: dict[int, bytes] = {}
 
@@ -292,7 +297,7 @@ class _Worker:
         yield from self._work(record.partition, [named])
 
     def _work(self, partition: int, records: list[LogRecord]) -> Iterator[bytes]:
-        state, tenure = self._states[partition], self._tenures[partition]
+        state, tenure = self.states[partition], self._tenures[partition]
         part = PartitionBatch(partition, BORROWER_INPUTS, records, state, self._memos.get(partition, b""))
         share = Share(self._settings, part, tenure, self._policy, latest=None, elapsed=None)
         run_against(self._book, share.turns())

@@ -22,6 +22,7 @@ SUBCOMMANDS = {
     "explain": _Subcommand("cli.explain:explain", "Explain one drawdown's decisions, funder by funder."),
     "replay": _Subcommand("cli.replay:replay", "Decide a recorded log again, byte for byte."),
     "market": _Subcommand("cli.market:market", "Compare policies on a simulated market of strategic funders."),
+    "what-if": _Subcommand("cli.what_if:what_if", "Tell what a draft would have done to recorded traffic."),
     "export": _Subcommand("cli.export:export", "Write recorded traffic as Parquet."),
     "dead-letters": _Subcommand("cli.deadletters:dead_letters", "List and re-drive input that could not be used."),
 }

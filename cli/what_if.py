@@ -1,0 +1,99 @@
+"""`loanrouter what-if`: what a draft of the configuration would have done to recorded traffic, and to whom."""
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from cli.export import archive
+from cli.main import settings_from_env
+from cli.recorded import parquet_option, progress_bar
+from config.lifecycle import Lifecycle
+from config.load import load_file
+from config.problems import ConfigError
+from config.revisions import first_revision
+from config.rotation import Revision
+from streams.archive import ArchiveError, read_summary
+from streams.log import LogError
+from whatif.history import History, read_shared
+from whatif.page import page
+from whatif.report import Report, report
+from whatif.run import what_if as replay_both
+from whatif.tables import tables
+
+
+@click.command("what-if")
+@click.argument("draft")
+@click.option("--log", type=click.File("rb"), help="Recorded traffic: this log of JSON lines instead of Kafka.")
+@parquet_option
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with tables and plots here."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as a JSON object.")
+def what_if(draft: str, log: BinaryIO | None, parquet: Path | None, html: Path | None, as_json: bool) -> None:
+    """Tell what DRAFT would have done to recorded traffic: before, after, and how sure that is.
+
+    DRAFT is a file, or, of those in the recorded rotation-config, the id of an open draft or of a revision, or the word
+    active. Traffic is read from Kafka, a log, or what `loanrouter export` wrote, which is the quickest.
+    """
+    if log is not None and parquet is not None:
+        raise click.UsageError("--log and --parquet: give one of them")
+    with ExitStack() as stack:
+        try:
+            folder = parquet
+            if folder is None:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loanrouter-")))
+                archive(settings_from_env(), folder, log)
+            answer = _answer(folder, draft)
+        except (LogError, ArchiveError, ConfigError) as error:
+            raise click.UsageError(str(error)) from None
+        except ValueError as error:
+            raise click.UsageError(f"the record cannot be replayed: {error}") from None
+    if html is not None:
+        html.write_text(page(answer, f"What if: {draft}"), encoding="utf-8")
+    if as_json:
+        click.echo(msgspec.json.encode(answer))
+    else:
+        _show(answer)
+
+
+def _answer(folder: Path, draft: str) -> Report:
+    summary = read_summary(folder)
+    shared = read_shared(folder, summary)
+    revision = _draft(draft, shared.lifecycle)
+    with progress_bar("Replaying", summary.of("drawdown-requests")) as (advance, _):
+        outcome = replay_both(folder, revision, advance)
+    return report(outcome, History(shared, revision))
+
+
+def _draft(name: str, state: Lifecycle) -> Revision:
+    if Path(name).is_file():
+        return first_revision(load_file(Path(name)))
+    number = len(state.revisions) if name == "active" else int(name) if name.isdecimal() else 0
+    draft = state.drafts.get(name)
+    revision = state.revisions.get(number) if draft is None else draft.revision
+    if revision is None:
+        raise click.UsageError(f"{name} is no file, and no open draft or revision of the record")
+    return revision
+
+
+def _show(answer: Report) -> None:
+    console = Console()
+    for table in tables(answer):
+        shown = RichTable(title=table.title, title_justify="left")
+        for n, name in enumerate(table.columns):
+            shown.add_column(name, justify="right" if n else "left")
+        for row in table.rows:
+            shown.add_row(*row)
+        console.print(shown)
+    if answer.answer == "yes":
+        console.print("The record can tell what this draft would have brought.")
+    else:
+        console.print("The record cannot tell what this draft would have brought:")
+        for why in answer.why:
+            console.print(f"- {why}")

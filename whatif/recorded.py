@@ -1,0 +1,142 @@
+"""One partition's recorded decisions and outcomes, by drawdown: what the replay of it looks up."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from rotation.events import BorrowerEvent, CaptureSignal, DrawdownOutcome, millis
+from rotation.outputs import DecisionStatus
+from rotation.reservations import Room
+from rotation.rules import RESERVATION_CODES
+from streams.archive import Summary, read_partition
+from streams.codec import BadInput, decode
+from whatif.history import History
+
+_INPUTS_BEFORE_OUTCOMES = ("credit-grants", "drawdown-requests")
+
+
+class Candidate(msgspec.Struct, gc=False):
+    """A funder that passed, with its chance of being first."""
+
+    funder_id: str
+    propensity: float
+
+
+class Recorded(msgspec.Struct, gc=False):
+    """What a replay looks at in a recorded decision."""
+
+    drawdown_id: str
+    customer_id: str
+    attempt: int
+    status: DecisionStatus
+    funder_id: str | None
+    decided_at: datetime
+    relaxed: list[str]
+    candidates: list[Candidate]
+    excluded: msgspec.Raw
+    config_revision: int
+    funder_states_version: int
+
+    @property
+    def at(self) -> int:
+        """When it was made (ms)."""
+        return millis(self.decided_at)
+
+    @property
+    def full(self) -> dict[str, Room]:
+        """The funders that had no room, and why."""
+        raw = bytes(self.excluded)
+        if not any(code.encode() in raw for code in RESERVATION_CODES):
+            return {}
+        excluded = msgspec.json.decode(raw, type=dict[str, list[str]])
+        rooms: tuple[Room, ...] = ("quota_exhausted", "guarantee_ratio")
+        return {funder_id: code for funder_id, codes in excluded.items() for code in rooms if code in codes}
+
+
+_decoder = msgspec.json.Decoder(Recorded)
+
+
+class Result(NamedTuple):
+    """What became of a drawdown in the end: the amount lent (0: no loan), and what that brings in before and after."""
+
+    amount: int
+    fee_before: float
+    fee_after: float
+
+
+class Records:
+    """One partition of an archive."""
+
+    def __init__(self, folder: Path, summary: Summary, partition: int, history: History) -> None:
+        """Raises `streams.archive.ArchiveError`, and `ValueError` for a decision that no worker wrote."""
+        self._folder = folder
+        self._summary = summary
+        self._partition = partition
+        self._history = history
+        self._made: defaultdict[str, dict[tuple[int, bool], Recorded]] = defaultdict(dict)
+        for record in read_partition(folder, summary, "routing-decisions", partition):
+            try:
+                decision = _decoder.decode(record.value or b"")
+            except msgspec.DecodeError as error:
+                where = f"routing-decisions, partition {partition}, offset {record.offset}"
+                raise ValueError(f"{where}: not a decision: {error}") from None
+            # Of what was published again after a crash the first is as good as the others.
+            key = (decision.attempt, decision.status != "held")
+            self._made[decision.drawdown_id].setdefault(key, decision)
+        self._outcomes: defaultdict[str, list[tuple[int, DrawdownOutcome]]] = defaultdict(list)
+        self._told = list(self._events("drawdown-outcomes"))
+        for at, event in self._told:
+            assert isinstance(event, DrawdownOutcome)
+            self._outcomes[event.drawdown_id].append((at, event))
+
+    def inputs(self) -> list[Iterator[tuple[int, BorrowerEvent]]]:
+        """The usable inputs of each topic with their timestamps, in the order in which workers prefer topics."""
+        before = [self._events(topic) for topic in _INPUTS_BEFORE_OUTCOMES]
+        return [*before, iter(self._told), self._events("repayments")]
+
+    def decisions(self) -> list[tuple[int, Recorded]]:
+        """Every decision with its time, in order."""
+        made = [(decision.at, decision) for attempts in self._made.values() for decision in attempts.values()]
+        made.sort(key=lambda each: each[0])
+        return made
+
+    def decision(self, drawdown_id: str, attempt: int) -> Recorded | None:
+        """The first decision on an attempt."""
+        made = self._made.get(drawdown_id, {})
+        return made.get((attempt, False)) or made.get((attempt, True))
+
+    def outcomes(self, drawdown_id: str) -> list[tuple[int, DrawdownOutcome]]:
+        """The outcomes of a drawdown with their timestamps."""
+        return self._outcomes.get(drawdown_id, [])
+
+    def awaits(self, drawdown_id: str, funder_id: str) -> bool:
+        """Whether the drawdown went to this funder, whatever is known of its outcome."""
+        return any(each.funder_id == funder_id for each in self._made.get(drawdown_id, {}).values())
+
+    def result(self, drawdown_id: str) -> Result | None:
+        """What became of the drawdown; None when the record ends before that."""
+        outcomes = self.outcomes(drawdown_id)
+        last = max(self._made[drawdown_id].items())[1]
+        for _, outcome in outcomes:
+            if outcome.status == "disbursed":
+                amount, funder_id, revision = outcome.amount or 0, outcome.funder_id, last.config_revision
+                return Result(
+                    amount,
+                    amount * self._history.fee_bp(funder_id, revision) / 10_000,
+                    amount * self._history.draft_fee_bp(funder_id, revision) / 10_000,
+                )
+        answered = last.status == "rejected" or any(outcome.attempt == last.attempt for _, outcome in outcomes)
+        return Result(0, 0.0, 0.0) if answered else None
+
+    def _events(self, topic: str) -> Iterator[tuple[int, BorrowerEvent]]:
+        refused, known = self._history.log.refused, self._history.known_funders
+        for record in read_partition(self._folder, self._summary, topic, self._partition):
+            if (topic, record.partition, record.offset) in refused:
+                continue
+            event = decode(topic, record.key, record.value, record.timestamp, known_funders=known, latest=None)
+            if not isinstance(event, BadInput | CaptureSignal):
+                yield record.timestamp, event

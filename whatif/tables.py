@@ -1,0 +1,115 @@
+"""The tables of a report, as words: the terminal and the page show the same ones."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from whatif.estimate import Value
+from whatif.report import Report, Side, Use
+
+
+class Table(NamedTuple):
+    """A title, the names of the columns, and rows; the first column is text, the others are numbers."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def tables(report: Report) -> list[Table]:
+    """All of them."""
+    return [_decisions(report), _funders(report), _outcomes(report), _evidence(report)]
+
+
+def _decisions(report: Report) -> Table:
+    before, after = report.before, report.after
+    rules = sorted(before.relaxed.keys() | after.relaxed.keys())
+
+    def row(name: str, one: float, other: float, form: str) -> list[str]:
+        return [name, format(one, form), format(other, form), format(other - one, f"+{form}")]
+
+    rows = [
+        row("drawdowns", before.drawdowns, after.drawdowns, ",.0f"),
+        row("unserved", before.unserved, after.unserved, ",.0f"),
+        *(
+            row(f"decisions that gave up {rule}", before.relaxed.get(rule, 0), after.relaxed.get(rule, 0), ",.0f")
+            for rule in rules
+        ),
+        row("top funder's share of a borrower", before.top_share, after.top_share, ".1%"),
+        row("funders that a borrower went to", before.funders_per_borrower, after.funders_per_borrower, ".2f"),
+    ]
+    return Table("Decisions", ("", "before", "after", "change"), rows)
+
+
+def _funders(report: Report) -> Table:
+    named = sorted(report.before.funders.keys() | report.after.funders.keys())
+    rows = [[funder_id, *_funder(report.before, funder_id), *_funder(report.after, funder_id)] for funder_id in named]
+    columns = [
+        f"{name} {when}" for when in ("before", "after") for name in ("share", "yuan", "quota used", "full days")
+    ]
+    return Table("Funders", ("", *columns), rows)
+
+
+def _funder(side: Side, funder_id: str) -> list[str]:
+    funder = side.funders.get(funder_id)
+    if funder is None:
+        return ["–"] * 4
+    return [f"{funder.share:.1%}", yuan(funder.amount), _mean_use(funder.use), _full_days(funder.use)]
+
+
+def _mean_use(use: Use | None) -> str:
+    return "–" if use is None else f"{use.mean:.1%} (at most {use.highest:.1%})"
+
+
+def _full_days(use: Use | None) -> str:
+    return "–" if use is None else str(use.full_days)
+
+
+def _outcomes(report: Report) -> Table:
+    outcomes = report.outcomes
+
+    def row(name: str, value: Value, money: bool) -> list[str]:
+        form = yuan if money else "{:,.0f}".format
+        (low, high), (least, most) = value.after_interval, value.change_interval
+        return [
+            name,
+            form(value.before),
+            form(value.after),
+            f"{form(low)} – {form(high)}",
+            form(value.change),
+            f"{form(least)} – {form(most)}",
+        ]
+
+    rows = [
+        row("loans", outcomes.loans, False),
+        row("money lent, yuan", outcomes.amount, True),
+        row("fees, yuan", outcomes.fees, True),
+    ]
+    return Table("Outcomes (estimated, with 95% intervals)", ("", "before", "after", "", "change", ""), rows)
+
+
+def _evidence(report: Report) -> Table:
+    evidence = report.evidence
+    rows = [
+        ["goes to the same funder, or to nobody both times", f"{evidence.same:,}", "", "", ""],
+        ["goes to nobody any more", f"{evidence.unserved:,}", "", "", ""],
+        ["goes where no recorded outcome tells", f"{evidence.uncovered:,}", "", "", ""],
+        *(
+            [
+                f"moves to {funder_id}",
+                f"{moved.drawdowns:,}",
+                f"{moved.outcomes:,}",
+                f"{moved.effective_outcomes:,.0f}",
+                f"{moved.loan_rate:.1%} ({moved.loan_rate_interval[0]:.1%} – {moved.loan_rate_interval[1]:.1%})",
+            ]
+            for funder_id, moved in sorted(evidence.moved_to.items())
+        ),
+        ["no outcome yet (not counted)", f"{evidence.in_flight:,}", "", "", ""],
+    ]
+    return Table(
+        "What the estimates stand on", ("drawdown", "number", "outcomes", "weigh as much as", "become loans"), rows
+    )
+
+
+def yuan(fen: float) -> str:
+    """Fen as whole yuan."""
+    return f"{fen / 100:,.0f}"
