@@ -33,7 +33,7 @@ from whatif.book import LaneBook
 from whatif.estimate import BLOCKS, NOBODY, Samples
 from whatif.history import History
 from whatif.overlap import moved_weight
-from whatif.recorded import Recorded, Records, Result
+from whatif.recorded import Moment, Recorded, Records, Result
 from whatif.tally import Tally
 
 #: How long a funder takes to answer where the record does not say.
@@ -93,19 +93,19 @@ class Lane:
         self._columns: dict[str, Any] = {name: array(code) for name, code in _COLUMNS}
         self._values = [array("d") for _ in range(3 * _VALUES)]
         self._in_flight = self._answers = self._guessed = 0
-        streams: list[Iterable[tuple[int, Any]]] = [*records.inputs(), records.decisions()]
+        streams: list[Iterable[tuple[Moment, Any]]] = [*records.inputs(), records.decisions()]
         self._stream = merge(*streams, key=itemgetter(0))
         self._next = next(self._stream, None)
 
     @property
     def next_time(self) -> int | None:
         """The time (ms) of what comes next; None at the end."""
-        return None if self._next is None else self._next[0]
+        return None if self._next is None else self._next[0][0]
 
     def advance(self, until: int) -> None:
         """Replay what is stamped before `until` (ms)."""
-        while self._next is not None and self._next[0] < until:
-            at, item = self._next
+        while self._next is not None and self._next[0][0] < until:
+            (at, *_), item = self._next
             self._catch_up(at)
             self._clock = max(self._clock, at)
             self._take(item)

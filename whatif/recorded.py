@@ -1,7 +1,7 @@
 """One partition's recorded decisions and outcomes, by drawdown: what the replay of it looks up."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -14,9 +14,12 @@ from rotation.reservations import Room
 from rotation.rules import RESERVATION_CODES
 from streams.archive import Summary, read_partition
 from streams.codec import BadInput, decode
+from streams.headers import POSITION_HEADER, Position, header
+from streams.topics import BORROWER_INPUTS
 from whatif.history import History
 
-_INPUTS_BEFORE_OUTCOMES = ("credit-grants", "drawdown-requests")
+Moment = tuple[int, int, bool]
+"""When something happened (ms), the decision that it is or came after (-1: none), and whether it came after that."""
 
 
 class Candidate(msgspec.Struct, gc=False):
@@ -78,6 +81,8 @@ class Records:
         self._partition = partition
         self._history = history
         self._made: defaultdict[str, dict[tuple[int, bool], Recorded]] = defaultdict(dict)
+        self._positions: list[Position | None] = []
+        self._decisions: list[Recorded] = []
         for record in read_partition(folder, summary, "routing-decisions", partition):
             try:
                 decision = _decoder.decode(record.value or b"")
@@ -86,23 +91,27 @@ class Records:
                 raise ValueError(f"{where}: not a decision: {error}") from None
             # Of what was published again after a crash the first is as good as the others.
             key = (decision.attempt, decision.status != "held")
-            self._made[decision.drawdown_id].setdefault(key, decision)
+            if self._made[decision.drawdown_id].setdefault(key, decision) is decision:
+                position = header(record.headers, POSITION_HEADER)
+                self._positions.append(None if position is None else Position.decode(position))
+                self._decisions.append(decision)
         self._outcomes: defaultdict[str, list[tuple[int, DrawdownOutcome]]] = defaultdict(list)
-        self._told = list(self._events("drawdown-outcomes"))
-        for at, event in self._told:
+        self._told = {"drawdown-outcomes": list(self._events("drawdown-outcomes"))}
+        for (at, _, _), event in self._told["drawdown-outcomes"]:
             assert isinstance(event, DrawdownOutcome)
             self._outcomes[event.drawdown_id].append((at, event))
 
-    def inputs(self) -> list[Iterator[tuple[int, BorrowerEvent]]]:
-        """The usable inputs of each topic with their timestamps, in the order in which workers prefer topics."""
-        before = [self._events(topic) for topic in _INPUTS_BEFORE_OUTCOMES]
-        return [*before, iter(self._told), self._events("repayments")]
+    def inputs(self) -> list[Iterable[tuple[Moment, BorrowerEvent]]]:
+        """The usable inputs of each topic, in the order in which workers prefer topics.
 
-    def decisions(self) -> list[tuple[int, Recorded]]:
-        """Every decision with its time, in order."""
-        made = [(decision.at, decision) for attempts in self._made.values() for decision in attempts.values()]
-        made.sort(key=lambda each: each[0])
-        return made
+        One that came late, which decisions did not know yet, has its moment after these.
+        """
+        return [self._told.get(topic) or self._events(topic) for topic in BORROWER_INPUTS]
+
+    def decisions(self) -> list[tuple[Moment, Recorded]]:
+        """Every decision, in order."""
+        made = [((decision.at, number, False), decision) for number, decision in enumerate(self._decisions)]
+        return sorted(made, key=lambda each: each[0])
 
     def decision(self, drawdown_id: str, attempt: int) -> Recorded | None:
         """The first decision on an attempt."""
@@ -132,11 +141,19 @@ class Records:
         answered = last.status == "rejected" or any(outcome.attempt == last.attempt for _, outcome in outcomes)
         return Result(0, 0.0, 0.0) if answered else None
 
-    def _events(self, topic: str) -> Iterator[tuple[int, BorrowerEvent]]:
+    def _events(self, topic: str) -> Iterator[tuple[Moment, BorrowerEvent]]:
         refused, known = self._history.log.refused, self._history.known_funders
+        index = BORROWER_INPUTS.index(topic)
+        number = after = -1
+        unknowing = ((n, each) for n, each in enumerate(self._positions) if each is not None)
+        following = next(unknowing, None)
         for record in read_partition(self._folder, self._summary, topic, self._partition):
             if (topic, record.partition, record.offset) in refused:
                 continue
             event = decode(topic, record.key, record.value, record.timestamp, known_funders=known, latest=None)
             if not isinstance(event, BadInput | CaptureSignal):
-                yield record.timestamp, event
+                while following is not None and following[1].offsets[index] <= record.offset:
+                    number, after = following[0], max(after, following[1].now)
+                    following = next(unknowing, None)
+                late = after >= record.timestamp
+                yield ((after, number, True) if late else (record.timestamp, -1, False)), event
