@@ -1,64 +1,29 @@
 """One partition's traffic, replayed twice in one pass: as it was, and as the draft would have had it.
 
-*As it was*: recorded decisions are applied, nothing is decided; before each first decision on a drawdown the draft is
-asked what it would have chosen for that borrower at that moment. That makes the samples of `whatif.estimate`.
-
-*As the draft would have it*: the draft decides every recorded request, on ledgers that its own decisions made. What
-became of a drawdown at a funder is what the record says of that drawdown and funder; where it says nothing, an answer
-is drawn by the share of loans among that funder's answers so far, and a loan that the record does not have is settled
-after as long as another one was, only so that ledgers go on. That makes the tallies.
+The draft decides every recorded request, on ledgers that its own decisions made, and funders answer it
+(`whatif.answers`). That makes its counts; `whatif.as_it_was` makes those recorded, and the samples of the estimates.
 """
 
-from array import array
-from collections import defaultdict, deque
 from collections.abc import Iterable
-from functools import partial
-from hashlib import blake2b
 from heapq import heappop, heappush, merge
 from operator import itemgetter
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from rotation.clock import MINUTE, shanghai_day
-from rotation.decide import Steps, decide
+from rotation.decide import Steps
 from rotation.events import BorrowerEvent, DrawdownOutcome, DrawdownRequest, Repayment
-from rotation.ledger import ask_of
-from rotation.policy import Policy
-from rotation.reservations import Reserve, Reserved, Room, reservation_id
-from rotation.state import Borrower, Drawdown, LedgerEntry
-from rotation.turn import Turn
+from rotation.ledger import expire_reservations
+from rotation.reservations import Reserve, Reserved
+from rotation.rules import RESERVATION_CODES
+from whatif.answers import Answer, Answers
+from whatif.as_it_was import AsItWas, Candidates
 from whatif.book import LaneBook
-from whatif.estimate import BLOCKS, NOBODY, Samples
+from whatif.estimate import Samples
 from whatif.history import History
-from whatif.overlap import moved_weight
-from whatif.recorded import Moment, Recorded, Records, Result
+from whatif.recorded import Moment, Recorded, Records
+from whatif.side import Deciding, Side, run
 from whatif.tally import Tally
-
-#: How long a funder takes to answer where the record does not say.
-_ANSWER = 10 * MINUTE
-_WHOLE = 2.0**64
-#: Of how many recorded loans, the last ones settled, one tells how long a loan lasts that the record does not have.
-_DONORS = 100
-#: How many answers the platform's own pass rate counts for beside the recorded ones.
-_BELIEF = 20
-_COLUMNS = (("block", "q"), ("chosen", "q"), ("draft", "q"), ("covered", "b"), ("weight", "d"))
-_VALUES = 3
-
-
-class Side:
-    """The borrowers, the book and the counts of one of the two replays."""
-
-    def __init__(self, book: LaneBook) -> None:
-        self.borrowers: defaultdict[str, Borrower] = defaultdict(Borrower)
-        self.book = book
-        self.tally = Tally()
-
-    def close(self) -> Tally:
-        """The counts at the end."""
-        self.tally.close(self.borrowers.values(), self.book.held())
-        return self.tally
 
 
 class Outcome(msgspec.Struct):
@@ -78,21 +43,17 @@ class Lane:
     def __init__(self, records: Records, history: History) -> None:
         self._records = records
         self._history = history
-        self._was = Side(LaneBook(Policy(history.active, {}, -1).limits))
         self._drafted = Side(LaneBook(history.base.limits))
         self.book = self._drafted.book
+        self._was = AsItWas(records, history, self.book.refusal)
+        self._answers = Answers(records, history)
         self.requests = 0
         self._clock = 0
         self._version = -1
         self._asked: dict[str, DrawdownRequest] = {}
-        self._sampled: set[str] = set()
-        self._scheduled: list[tuple[int, int, str, DrawdownOutcome | Repayment | None]] = []
+        self._alike: dict[str, Candidates] = {}
+        self._scheduled: list[tuple[int, int, str, Answer | None]] = []
         self._number = 0
-        self._told: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
-        self._lasted: deque[int] = deque(maxlen=_DONORS)
-        self._columns: dict[str, Any] = {name: array(code) for name, code in _COLUMNS}
-        self._values = [array("d") for _ in range(3 * _VALUES)]
-        self._in_flight = self._answers = self._guessed = 0
         streams: list[Iterable[tuple[Moment, Any]]] = [*records.inputs(), records.decisions()]
         self._stream = merge(*streams, key=itemgetter(0))
         self._next = next(self._stream, None)
@@ -113,20 +74,15 @@ class Lane:
 
     def close(self) -> Outcome:
         """What it came to."""
-        column = {name: np.array(values, dtype=np.int64) for name, values in self._columns.items() if name != "weight"}
-        values = [np.array(each, dtype=np.float64) for each in self._values]
-        before, after, most = (np.stack(values[n : n + _VALUES], axis=1) for n in range(0, 3 * _VALUES, _VALUES))
-        samples = Samples(
-            column["block"],
-            column["chosen"],
-            column["draft"],
-            column["covered"].astype(np.bool_),
-            np.array(self._columns["weight"], dtype=np.float64),
-            before,
-            after,
-            most,
+        answers = self._answers
+        return Outcome(
+            before=self._was.close(),
+            after=self._drafted.close(),
+            samples=self._was.samples(),
+            in_flight=self._was.in_flight,
+            answers=answers.given,
+            guessed=answers.guessed,
         )
-        return Outcome(self._was.close(), self._drafted.close(), samples, self._in_flight, self._answers, self._guessed)
 
     def _take(self, item: Recorded | BorrowerEvent) -> None:
         match item:
@@ -135,102 +91,21 @@ class Lane:
             case DrawdownRequest():
                 self._request(item)
             case DrawdownOutcome():
-                self._fold(item)
+                self._was.fold(item, self._clock)
                 if (request := self._asked.get(item.drawdown_id)) is not None:
-                    told = self._told[item.funder_id, request.risk_grade]
-                    told[0] += item.status == "disbursed"
-                    told[1] += 1
+                    self._answers.learn(item, request.risk_grade)
             case Repayment():
-                self._fold(item)
+                self._was.fold(item, self._clock)
                 self._repaid(item)
             case _:
-                self._fold(item)
+                self._was.fold(item, self._clock)
                 self._handle(item, self._version)
-
-    # As it was
-
-    def _fold(self, event: BorrowerEvent) -> None:
-        turn = Turn(event.customer_id, self._was.borrowers[event.customer_id], self._history.base)
-        for _ in turn.handle(event, self._clock, [], quiet=True):
-            raise AssertionError("a quiet turn reserves nothing")
-        self._was.book.note(turn.operations)
 
     def _decided(self, made: Recorded) -> None:
         self._version = made.funder_states_version
         request = self._asked.get(made.drawdown_id)
-        if request is None:
-            return  # the record begins after it
-        if made.attempt == 1 and made.drawdown_id not in self._sampled:
-            self._sample(made, request)
-        if made.funder_id is None:
-            return
-        due = made.at + self._history.waits(made.config_revision)
-        borrower = self._was.borrowers[made.customer_id]
-        borrower.ledger.append(
-            LedgerEntry(
-                made.drawdown_id, made.attempt, made.funder_id, made.at, due, request.amount, request.risk_grade
-            )
-        )
-        borrower.seen[made.funder_id] = max(made.at, borrower.seen.get(made.funder_id, made.at))
-        key = reservation_id(made.customer_id, made.drawdown_id, made.attempt)
-        asked = Reserve(key, (), request.amount, made.at, shanghai_day(made.at), due)
-        self._was.book.put(asked, made.funder_id)
-        self._was.tally.route(made.funder_id, request.amount, made.attempt, made.relaxed)
-
-    def _sample(self, made: Recorded, request: DrawdownRequest) -> None:
-        """Ask the draft what it would have chosen here. A hold that it would hold too is looked at when it ends."""
-        candidates: list[tuple[str, float]] = []
-        if made.status != "rejected":
-            policy = self._history.policy(made.funder_states_version)
-            drawdown = _drawdown(request, made)
-            ask = ask_of(made.customer_id, self._was.borrowers[made.customer_id], drawdown, made.at)
-            candidates = _run(decide(policy, ask), partial(self._room, made)).candidates
-        if made.status == "held" and not candidates:
-            return
-        self._sampled.add(made.drawdown_id)
-        result = self._records.result(made.drawdown_id)
-        if result is None:
-            self._in_flight += 1
-            return
-        recorded = {each.funder_id: each.propensity for each in made.candidates}
-        draft = dict(candidates)
-        weight = 0.0
-        if made.funder_id is not None and made.funder_id in draft:
-            seed = self._history.same_seed(made.config_revision)
-            weight = moved_weight(made.funder_id, recorded, draft, same_seed=seed)
-        chosen = candidates[0][0] if candidates else None
-        self._note(made, chosen, weight, chosen in recorded and recorded[chosen] > 0, request.amount, result)
-
-    def _room(self, made: Recorded, asked: Reserve) -> Reserved:
-        """Who has room: as recorded where the limits are the same, else by what the draft's own decisions left."""
-        full = {each for each in made.full if self._history.same_limits(each, made.config_revision)}
-        had = made.funder_id if self._history.same_limits(made.funder_id, made.config_revision) else None
-        passed_over: list[tuple[str, Room]] = []
-        for funder_id in asked.candidates:
-            refusal = made.full[funder_id] if funder_id in full else None
-            if refusal is None and funder_id != had:
-                refusal = self._drafted.book.refusal(funder_id, asked)
-            if refusal is None:
-                return Reserved(funder_id, tuple(passed_over))
-            passed_over.append((funder_id, refusal))
-        return Reserved(None, tuple(passed_over))
-
-    def _note(
-        self, made: Recorded, draft: str | None, weight: float, covered: bool, amount: int, result: Result
-    ) -> None:
-        places = self._history.places
-        block = int.from_bytes(blake2b(made.customer_id.encode(), digest_size=4).digest(), "big") % BLOCKS
-        chosen = NOBODY if made.funder_id is None else places[made.funder_id]
-        row = (block, chosen, NOBODY if draft is None else places[draft], covered, weight)
-        for (name, _), value in zip(_COLUMNS, row, strict=True):
-            self._columns[name].append(value)
-        loan = float(result.amount > 0)
-        fee = 0.0 if draft is None else amount * self._history.draft_fee_bp(draft, made.config_revision) / 10_000
-        values = (loan, result.amount, result.fee_before, loan, result.amount, result.fee_after, 1.0, amount, fee)
-        for column, number in zip(self._values, values, strict=True):
-            column.append(number)
-
-    # As the draft would have it
+        if request is not None:  # else the record begins after it
+            self._was.decided(made, request, self._alike.pop(made.drawdown_id, None))
 
     def _request(self, event: DrawdownRequest) -> None:
         first = self._records.decision(event.drawdown_id, 1)
@@ -240,27 +115,40 @@ class Lane:
         self.requests += 1
         self._was.tally.requests += 1
         self._drafted.tally.requests += 1
-        self._handle(event, first.funder_states_version)
+        alike = self._stands_alike(event.customer_id)
+        turn = self._handle(event, first.funder_states_version)
+        for drawdown, status, verdict in turn.verdicts:
+            # Where both replays stand alike and nobody lacked room, the draft is not asked twice.
+            passed_over = any(verdict.dropped[code] for code in RESERVATION_CODES)
+            if alike and drawdown.drawdown_id == event.drawdown_id and status == "routed" and not passed_over:
+                self._alike[event.drawdown_id] = verdict.candidates
+
+    def _stands_alike(self, customer_id: str) -> bool:
+        """Whether the borrower stands as recorded in all that a decision looks at."""
+        was, drafted = self._was.borrowers[customer_id], self._drafted.borrowers[customer_id]
+        expire_reservations(was, self._clock)
+        expire_reservations(drafted, self._clock)
+        return was.ledger == drafted.ledger and was.grants == drafted.grants and was.seen == drafted.seen
 
     def _repaid(self, event: Repayment) -> None:
         """A loan is repaid as it was, whoever lent it."""
         if event.outstanding == 0:
-            lent_at = [at for at, each in self._records.outcomes(event.drawdown_id) if each.status == "disbursed"]
-            self._lasted.extend(self._clock - at for at in lent_at[:1])
+            self._answers.learn_settlement(event.drawdown_id, self._clock)
         ledger = self._drafted.borrowers[event.customer_id].ledger
         lent = (entry for entry in ledger if entry.drawdown_id == event.drawdown_id and entry.status == "disbursed")
         entry = next(lent, None)
         if entry is not None:
             self._handle(msgspec.structs.replace(event, funder_id=entry.funder_id), self._version)
 
-    def _handle(self, event: BorrowerEvent, version: int) -> None:
+    def _handle(self, event: BorrowerEvent, version: int) -> Deciding:
         turn = self._turn(event.customer_id, version)
         self._go(turn, turn.handle(event, self._clock, []), version)
+        return turn
 
-    def _turn(self, customer_id: str, version: int) -> Turn:
-        return Turn(customer_id, self._drafted.borrowers[customer_id], self._history.policy(version))
+    def _turn(self, customer_id: str, version: int) -> Deciding:
+        return Deciding(customer_id, self._drafted.borrowers[customer_id], self._history.policy(version))
 
-    def _go(self, turn: Turn, steps: Steps[Any], version: int) -> None:
+    def _go(self, turn: Deciding, steps: Steps[Any], version: int) -> None:
         side = self._drafted
 
         def reserve(asked: Reserve) -> Reserved:
@@ -268,60 +156,18 @@ class Lane:
             turn.operations.clear()
             return side.book.reserve(asked)
 
-        _run(steps, reserve)
+        run(steps, reserve)
         side.book.note(turn.operations)
-        routed = [said for said in turn.decisions if said.status == "routed"]
+        routed = [verdict for _, status, verdict in turn.verdicts if status == "routed"]
         if routed:
-            for said, entry in zip(routed, turn.borrower.ledger[-len(routed) :], strict=True):
-                side.tally.route(entry.funder_id, entry.amount, entry.attempt, said.relaxed)
-                self._answer(turn.customer_id, entry, version)
-        if turn.decisions and (wake_at := turn.borrower.wake_at) is not None:
+            for verdict, entry in zip(routed, turn.borrower.ledger[-len(routed) :], strict=True):
+                side.tally.route(entry.funder_id, entry.amount, entry.attempt, verdict.relaxed)
+                for at, answer in self._answers.of(self._asked[entry.drawdown_id], entry, version):
+                    self._schedule(at, turn.customer_id, answer)
+        if turn.verdicts and (wake_at := turn.borrower.wake_at) is not None:
             self._schedule(wake_at, turn.customer_id, None)
 
-    def _answer(self, customer_id: str, entry: LedgerEntry, version: int) -> None:
-        """Have the funder answer: as recorded, not at all as recorded, or as likely as not."""
-        outcomes = self._records.outcomes(entry.drawdown_id)
-        told = [(at, outcome) for at, outcome in outcomes if outcome.funder_id == entry.funder_id]
-        for at, outcome in told:
-            answer = msgspec.structs.replace(outcome, attempt=entry.attempt)
-            self._schedule(max(at, entry.decided_at + 1), customer_id, answer)
-        waiting = not told and self._records.awaits(entry.drawdown_id, entry.funder_id)
-        self._answers += not waiting
-        if told or waiting:
-            return
-        self._guessed += 1
-        digest = blake2b(f"{entry.drawdown_id}\0{entry.funder_id}".encode(), digest_size=16).digest()
-        drawn, donor = int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:], "big")
-        believed = self._history.pass_rate(entry.funder_id, entry.risk_grade, version)
-        loans, answers = self._told[entry.funder_id, entry.risk_grade]
-        passes = drawn / _WHOLE < (loans + _BELIEF * believed) / (answers + _BELIEF)
-        request = self._asked[entry.drawdown_id]
-        answer = DrawdownOutcome(
-            event_id=f"what-if-{entry.attempt}",
-            occurred_at=request.occurred_at,
-            drawdown_id=entry.drawdown_id,
-            customer_id=customer_id,
-            funder_id=entry.funder_id,
-            attempt=entry.attempt,
-            status="disbursed" if passes else "declined",
-            amount=entry.amount if passes else None,
-        )
-        answered = entry.decided_at + _ANSWER
-        self._schedule(answered, customer_id, answer)
-        if passes and self._lasted and not any(outcome.status == "disbursed" for _, outcome in outcomes):
-            settlement = Repayment(
-                event_id="what-if",
-                occurred_at=request.occurred_at,
-                drawdown_id=entry.drawdown_id,
-                customer_id=customer_id,
-                funder_id=entry.funder_id,
-                kind="settled",
-                principal=entry.amount,
-                outstanding=0,
-            )
-            self._schedule(answered + self._lasted[donor % len(self._lasted)], customer_id, settlement)
-
-    def _schedule(self, at: int, customer_id: str, answer: DrawdownOutcome | Repayment | None) -> None:
+    def _schedule(self, at: int, customer_id: str, answer: Answer | None) -> None:
         self._number += 1
         heappush(self._scheduled, (at, self._number, customer_id, answer))
 
@@ -338,29 +184,3 @@ class Lane:
             else:
                 following = self._records.decision(answer.drawdown_id, answer.attempt + 1)
                 self._handle(answer, self._version if following is None else following.funder_states_version)
-
-
-def _run(steps: Steps[Any], answer: Any) -> Any:
-    """Run steps to their end; what they return."""
-    try:
-        asked = next(steps)
-        while True:
-            asked = steps.send(answer(asked))
-    except StopIteration as end:
-        return end.value
-
-
-def _drawdown(request: DrawdownRequest, made: Recorded) -> Drawdown:
-    return Drawdown(
-        drawdown_id=request.drawdown_id,
-        fingerprint=b"",
-        amount=request.amount,
-        term_months=request.term_months,
-        region=request.region,
-        risk_grade=request.risk_grade,
-        age=request.age,
-        expires_at=0,
-        exclude_funders=request.exclude_funders or [],
-        trace=[],
-        attempt=made.attempt,
-    )
