@@ -6,6 +6,7 @@ only its own. A quota may so be overrun in a replay by what other partitions tak
 report shows; it can not be by a worker. What comes out does not depend on the number of processes.
 """
 
+import gc
 import multiprocessing as mp
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -191,6 +192,9 @@ def _elsewhere(folder: Path, draft: Revision, partitions: Sequence[int]) -> Iter
 
 
 def _serve(pipe: "Connection", folder: Path, draft: Revision, partitions: Sequence[int]) -> None:
+    # Millions of records that stay and refer to nothing in a circle: to search them for circles takes a good part of
+    # the time, and this process ends with its work.
+    gc.disable()
     try:
         lanes = _Here(folder, draft, read_summary(folder), partitions)
         pipe.send(lanes.state())
