@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "config rotation": ("off", "--reason", "a test"),
     "explain": ("dd-1",),
     "replay": (),
+    "what-if": ("config/rotation.yaml",),
+    "export": ("nowhere",),
     "market scenarios": (),
     "market run": ("mixed",),
     "market compare": (),
