@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "explain": ("dd-1",),
     "replay": (),
     "what-if": ("config/rotation.yaml",),
-    "export": ("nowhere",),
+    "export": (".pytest_cache/nowhere",),
     "market scenarios": (),
     "market run": ("mixed",),
     "market compare": (),
