@@ -69,6 +69,7 @@ class FunderBook:
             if known is None:
                 known = touched[event.funder_id] = self._known(part, event.funder_id.encode())
             if isinstance(event, CaptureSignal):
+                metrics.CAPTURE_SIGNALS.labels(event.funder_id, event.kind).inc()
                 hear(known, event, record.timestamp)
             else:
                 source = Source.decode(header(record.headers, SOURCE_HEADER) or b"")
@@ -140,6 +141,8 @@ class FunderBook:
         state = msgspec.structs.replace(found.state, pass_rates=rates, capture_risk=risk)
         if rates == known.published and state == known.state and not found.alerts:
             return outputs
+        for alert in found.alerts:
+            metrics.CAPTURE_ALERTS.labels(alert.funder_id, alert.detector, alert.level).inc()
         version = max(found.state.version, known.state.version if known.state is not None else 0) + 1
         known.published, known.published_at, known.state = rates, now, msgspec.structs.replace(state, version=version)
         trace = tuple(known.trace)

@@ -4,7 +4,7 @@ Gather the batch by borrower, let the core run their turns against the reservati
 borrower records, decisions, advice, outcomes for the funders' agent, dead letters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from time import monotonic, time
 
@@ -26,6 +26,7 @@ from streams.metrics import BATCH_RECORDS, BATCH_SECONDS
 QUIET_SECONDS = 2.0
 #: How many borrowers' turns run side by side, for one call to the book: more of them outgrow the processor's cache.
 AT_ONCE = 256
+_DECODE, _CORE, _RESERVE = (BATCH_SECONDS.labels("route", stage) for stage in ("decode", "core", "reserve"))
 
 
 class Router:
@@ -37,6 +38,7 @@ class Router:
         self._reservations = reservations
         self._tenures: dict[int, Tenure] = {}
         self._worked = 0.0
+        self._reserving = 0.0
 
     async def run(self, batches: faust.Stream[Batch]) -> None:
         """Route every batch; the body of the Faust agent."""
@@ -53,6 +55,10 @@ class Router:
         tenure = self._tenures.get(partition)
         return 0 if tenure is None else tenure.clock
 
+    def held(self, partitions: Iterable[int]) -> int:
+        """How many borrowers on these partition numbers have a drawdown that is held."""
+        return sum(self._tenures[each].held for each in partitions if each in self._tenures)
+
     async def route(self, batch: Batch) -> None:
         """Route one batch, and commit what came of it."""
         started = monotonic()
@@ -60,25 +66,33 @@ class Router:
         if batch.is_tick:
             await self._reservations.keep()
         policy = self._guide.policy
+        began = monotonic()
         shares = [self._share(part, batch) for part in batch.partitions]
+        decoded = monotonic()
+        self._reserving = 0.0
         turns = (turn for share in shares for turn in share.turns())
         while some := list(islice(turns, AT_ONCE)):
             await self._run(batch, waves(some), policy.limits)
+        results = {share.partition: share.result() for share in shares}
         decided = monotonic()
-        await batch.commit({share.partition: share.result() for share in shares})
+        await batch.commit(results)
         for share in shares:
             share.settle()
         self._worked += monotonic() - started
-        BATCH_SECONDS.labels("decide").observe(decided - started)
-        BATCH_SECONDS.labels("write").observe(monotonic() - decided)
         if not batch.is_tick:
+            _DECODE.observe(decoded - began)
+            _CORE.observe(decided - decoded - self._reserving)
+            _RESERVE.observe(self._reserving)
             BATCH_RECORDS.observe(sum(len(part.records) for part in batch.partitions))
 
     async def _run(self, batch: Batch, wave: Waves[int], limits: Mapping[str, FunderLimits]) -> None:
         try:
             operations = next(wave)
             while True:
-                operations = wave.send(await self._reservations.apply(batch, operations, limits))
+                asked = monotonic()
+                answers = await self._reservations.apply(batch, operations, limits)
+                self._reserving += monotonic() - asked
+                operations = wave.send(answers)
         except StopIteration:
             pass
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from time import time
 
 import msgspec
 
@@ -17,7 +18,7 @@ from streams import metrics
 from streams.batches import Output, PartitionBatch, PartitionResult, Record
 from streams.codec import AHEAD, BadInput, decode
 from streams.deadletters import dead_letter
-from streams.headers import POSITION_HEADER, SOURCE_HEADER, Position, Source, Trace, trace_headers
+from streams.headers import POSITION_HEADER, SOURCE_HEADER, Position, Source, Trace, trace_headers, trace_id
 from streams.topics import BORROWER_INPUTS, topic_name
 
 
@@ -68,7 +69,9 @@ class Share:
         self._turns: list[Turn] = []
         self._steps: dict[str, list[Step]] = {}
         self._unknown_fields: Counter[str] = Counter()
-        self._tally: Counter[tuple[metrics.Counted, str | None]] = Counter()
+        self._tally: Counter[tuple[metrics.Counted, tuple[str, ...]]] = Counter()
+        self._said: list[Said] = []
+        self._caused: list[tuple[int, Trace]] = []
         self._begin = self._position(None)
         inputs = {topic_name(settings, name): index for index, name in enumerate(BORROWER_INPUTS)}
         for record in part.records:
@@ -106,8 +109,8 @@ class Share:
         self._tenure.clock = self._memo.clock
         for topic, number in self._unknown_fields.items():
             metrics.UNKNOWN_FIELDS.labels(topic).inc(number)
-        for (counted, label), number in self._tally.items():
-            (counted if label is None else counted.labels(label)).inc(number)
+        self._count()
+        self._time()
 
     def _gather(self, record: Record, index: int) -> None:
         self._memo.offsets[index] = record.offset + 1
@@ -127,7 +130,7 @@ class Share:
         self._memo.clock = max(self._memo.clock, record.timestamp)
         if isinstance(event, DrawdownRequest) and event.exclude_funders:
             unknown = sum(funder_id not in self._policy.limits for funder_id in event.exclude_funders)
-            self._tally[metrics.UNKNOWN_EXCLUSIONS, None] += unknown
+            self._tally[metrics.UNKNOWN_EXCLUSIONS, ()] += unknown
         self._steps.setdefault(event.customer_id, []).append(Step(record, event, self._position(index)))
 
     def _position(self, cause: int | None) -> Position:
@@ -153,11 +156,13 @@ class Share:
         if not (turn.decisions or turn.applications or turn.for_funders):
             return
         key = turn.customer_id.encode()
+        self._said += turn.decisions
         for said in turn.decisions:
-            self._count(said)
             position = Position(before.offsets, None, before.now)
             if step is not None and not said.by_time:
                 position = step.position
+                if self._latest is not None:  # on the stream clock a record's age is the market's, not ours
+                    self._caused.append((step.record.timestamp, trace))
             headers = (*(said.trace if said.by_time else trace), (POSITION_HEADER, position.encode()))
             self._say("routing-decisions", key, said.value, said.now, headers)
         for application in turn.applications:
@@ -169,8 +174,10 @@ class Share:
     def _tell_funder(self, event: FunderEvent, number: int, trace: Trace, step: Step | None) -> None:
         if step is None:
             raise ValueError("an event for a funder without a record that caused it")
-        if isinstance(event, FunderOutcome) and event.late:
-            self._tally[metrics.LATE_DISBURSEMENTS, event.funder_id] += 1
+        if isinstance(event, FunderOutcome):
+            if event.late:
+                self._tally[metrics.LATE_DISBURSEMENTS, (event.funder_id,)] += 1
+            self._tally[metrics.OUTCOMES, (event.funder_id, event.status)] += 1
         source = (SOURCE_HEADER, Source(self.partition, step.record.offset, number).encode())
         self._say("funder-outcomes", event.funder_id.encode(), encode(event), event.occurred_at, (*trace, source))
 
@@ -181,14 +188,40 @@ class Share:
         self._outputs.append(Output(topic_name(self._settings, topic), key, value, stamp, headers))
 
     def _refuse(self, record: Record, reason: str, detail: str) -> None:
-        self._tally[metrics.DEAD_LETTERS, reason] += 1
+        self._tally[metrics.DEAD_LETTERS, (reason,)] += 1
         self._outputs.append(dead_letter(self._settings, record, reason, detail))
 
-    def _count(self, said: Said) -> None:
-        if said.status is None:
-            self._tally[metrics.REPEATS, None] += 1
-        else:
-            self._tally[metrics.DECISIONS, said.status] += 1
-        if said.status == "routed":
-            for rule in said.relaxed:
-                self._tally[metrics.RELAXATIONS, rule] += 1
+    def _count(self) -> None:
+        """Count what was said: by few keys, since every decision passes here."""
+        made: dict[tuple[str, str, str | None], int] = {}
+        money: dict[str, int] = {}
+        excluded: dict[str, int] = {}
+        for said in self._said:
+            if said.status is None or said.made is None:
+                self._tally[metrics.REPEATS, ()] += 1
+                continue
+            funder_id = said.routed_to
+            kind = said.status, said.made.reasons[0], funder_id
+            made[kind] = made.get(kind, 0) + 1
+            for rule, funders in said.made.dropped.items():
+                excluded[rule] = excluded.get(rule, 0) + funders.bit_count()
+            if funder_id is not None:
+                money[funder_id] = money.get(funder_id, 0) + said.amount
+                for rule in said.made.relaxed:
+                    self._tally[metrics.RELAXATIONS, (rule,)] += 1
+        for (status, reason, routed_to), number in made.items():
+            metrics.DECISIONS.labels(status, reason).inc(number)
+            if routed_to is not None:
+                metrics.ROUTED.labels(routed_to).inc(number)
+        for funder_id, fen in money.items():
+            metrics.ROUTED_FEN.labels(funder_id).inc(fen)
+        for rule, number in excluded.items():
+            metrics.EXCLUSIONS.labels(rule).inc(number)
+        for (counted, labels), number in self._tally.items():
+            (counted.labels(*labels) if labels else counted).inc(number)
+
+    def _time(self) -> None:
+        """Count how long it took from the records to the decisions that they caused."""
+        now, caused = time(), self._caused
+        delays = [now - at / 1000 for at, _ in caused]
+        metrics.DECISION_DELAYS.observe(delays, now, lambda index: trace_id(caused[index][1]))

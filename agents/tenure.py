@@ -26,6 +26,11 @@ class Tenure:
         for key, at in marks.items():
             self.set_wake(key.decode(), at)
 
+    @property
+    def held(self) -> int:
+        """How many borrowers have a held drawdown."""
+        return len(self._wake_at)
+
     def set_wake(self, customer_id: str, at: int | None) -> None:
         """When the borrower wants to be woken next (ms of stream time); None for never."""
         if at is None:

@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 import faust
 from aiokafka.errors import KafkaError
 from faust.web import Request, Response, View
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 
 from agents.funders import FunderBook
 from agents.reserve import Reservations
 from agents.route import Router
+from agents.vitals import Vitals
 from config.rotation import Revision
 from config.settings import Settings
 from rotation.state import stored_wake_at
@@ -69,13 +70,17 @@ def worker_app(settings: Settings, guide: Guide, book: RedisBook) -> LoanrouterA
 
     @app.page("/metrics")
     async def metrics(view: View, request: Request) -> Response:
-        return view.bytes(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST.partition(";")[0])
+        vitals.show()
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return view.bytes(encode(REGISTRY), headers={"Content-Type": content_type})
 
     def held() -> frozenset[int]:
         return frozenset(tp.partition for tp in app.consumer.assignment() if tp.topic == requests)
 
     reservations = Reservations(book, guide, app.batch_agents["route"].table, held)
     router = Router(settings, guide, reservations)
+    vitals = Vitals(app, guide, router, book)
+    app.task(vitals.watch)
     app.readiness.register("reservations", reservations.waits_for)
     guide.on_change = app.request_tick
     return app

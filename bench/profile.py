@@ -14,7 +14,7 @@ from bench.run import Processes, Run
 _RATE = 200
 _SHOWN = 30
 _IDLE = "EpollSelector.select"
-_STAGE = re.compile(r'loanrouter_batch_seconds_sum\{stage="(\w+)"\} (\S+)')
+_STAGE = re.compile(r'loanrouter_batch_seconds_sum\{agent="route",stage="(\w+)"\} (\S+)')
 
 
 class Profile:

@@ -14,7 +14,7 @@ from rotation.clock import shanghai_day
 from rotation.decide import Steps, Verdict, decide, reject
 from rotation.events import BorrowerEvent, CreditGrant, DrawdownOutcome, DrawdownRequest, Repayment, millis
 from rotation.ledger import ask_of, entry_of, expire_reservations, forget
-from rotation.memory import make, remember, say, say_again
+from rotation.memory import Made, make, remember, say, say_again
 from rotation.outputs import CreditApplication, DecisionStatus, EarlySettlement, FunderEvent, FunderOutcome
 from rotation.policy import Policy
 from rotation.reservations import Commit, Operation, Release, Repay, reservation_id
@@ -38,14 +38,17 @@ class Refusal(msgspec.Struct, frozen=True):
 class Said(msgspec.Struct, frozen=True):
     """A decision as it leaves: its bytes, and the stream time at which it was made or repeated (ms).
 
-    `status` is None for a repeat. `by_time` tells that no event caused it: it fell due, or the configuration or a
-    funder's state changed. Then `trace` holds the trace headers of the drawdown's request.
+    `status` and `made` are None for a repeat, `routed_to` also for a decision that routes nowhere; `amount` is the
+    drawdown's (fen). `by_time` tells that no event caused it: it fell due, or the configuration or a funder's state
+    changed. Then `trace` holds the trace headers of the drawdown's request.
     """
 
     value: bytes
     now: int
     status: DecisionStatus | None
-    relaxed: list[str] = []
+    made: Made | None = None
+    routed_to: str | None = None
+    amount: int = 0
     by_time: bool = False
     trace: list[tuple[str, bytes]] = []
 
@@ -207,7 +210,7 @@ class Turn:
         drawdown.decision = remember(made)
         trace = drawdown.trace if self._by_time else []
         value = say(made, self.customer_id, drawdown, self.policy)
-        self.decisions.append(Said(value, now, status, verdict.relaxed, self._by_time, trace))
+        self.decisions.append(Said(value, now, status, made, verdict.funder_id, drawdown.amount, self._by_time, trace))
 
     def _fold(self, event: CreditGrant | DrawdownOutcome | Repayment, now: int) -> Refusal | bool:
         """Whether the event told anything new, or why it cannot be used."""

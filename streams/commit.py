@@ -15,6 +15,7 @@ from faust.types import TP
 
 from streams.agent import BatchAgent
 from streams.batches import Batch, Output, PartitionResult, Revoked
+from streams.metrics import BATCH_SECONDS
 from streams.positions import (
     POSITION_KEY,
     RESERVED,
@@ -82,7 +83,9 @@ class Committer:
             packed[partition] = await self._pack(result.outputs)
             offsets = batch.next_offsets.get(partition, {})
             writes[partition] = self._write_of(partition, result, offsets, packed[partition])
+        begun = time.monotonic()
         await self._write(writes, batch)
+        written = time.monotonic()
         if any(packed.values()):
             await self._confirm(batch)
             await asyncio.gather(*(self._publish(outputs) for outputs in packed.values()))
@@ -95,6 +98,9 @@ class Committer:
                 for topic, offset in offsets.items()
             }
         )
+        if writes:
+            BATCH_SECONDS.labels(self._agent.name, "write").observe(written - begun)
+            BATCH_SECONDS.labels(self._agent.name, "commit").observe(time.monotonic() - written)
 
     async def take_over(self, partitions: Iterable[int], generation: int, committed: Mapping[TP, int]) -> None:
         """Claim partitions that somebody else wrote last, and publish what their last owner may not have published.

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from heapq import merge
 from operator import attrgetter
+from time import time
 from typing import TYPE_CHECKING, Any, cast
 
 from aiokafka.errors import ConsumerStoppedError
@@ -26,6 +27,7 @@ from mode import ServiceT
 from streams.agent import BatchAgent
 from streams.batches import Batch, PartitionBatch, Record
 from streams.commit import Committer
+from streams.lag import Behind, Fetched, Lag
 from streams.lease import POLL_SECONDS, LeasedConsumerThread, LeaseListener
 from streams.recovery import QuickTableManager
 
@@ -58,6 +60,9 @@ class BatchConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.committed_offsets: dict[TP, int] = {}  # as they were when partitions were last assigned
         self._next_offsets: dict[TP, int] = {}
+        self._begun: dict[TP, int] = {}  # from where partitions were read when they were last assigned
+        self._fetched: dict[TP, Fetched] = {}
+        self._behind: dict[TP, Behind] = {}
         self._resumed = asyncio.Event()
 
     def _new_consumer_thread(self) -> LeasedConsumerThread:
@@ -150,6 +155,9 @@ class BatchConsumer(driver.Consumer):
             partitions.append(part)
             if ordered:
                 next_offsets[partition] = {topic: found[-1].offset + 1 for topic, found in by_topic.items()}
+                for topic, found in by_topic.items():
+                    span = Fetched(found[-1].offset + 1, found[0].timestamp, found[-1].timestamp)
+                    self._fetched[TP(topic, partition)] = span
         return Batch(partitions, generation, next_offsets, Committer(self.app, agent).commit, agent.release)
 
     def _flowing(self) -> Set[TP]:
@@ -169,6 +177,31 @@ class BatchConsumer(driver.Consumer):
         """Allow the pumps to fetch."""
         super().resume_flow()
         self._resumed.set()
+
+    # -- how far behind
+
+    async def look_ahead(self) -> None:
+        """Ask Kafka where the inputs end; raises `KafkaError`."""
+        held = list(self._begun)
+        ends = await self._thread.ends(held) if held else {}
+        now = time()
+        for tp, end in ends.items():
+            if tp in self._begun:
+                self._behind.setdefault(tp, Behind()).saw_end(end, now)
+
+    def done(self) -> dict[TP, int]:
+        """Of each input partition that we hold, the offset up to which its records are done."""
+        return self._begun | self._next_offsets
+
+    def lags(self) -> dict[TP, Lag]:
+        """How far behind we are on each of them, as far as Kafka was asked."""
+        now, found = time(), {}
+        for tp, done in self.done().items():
+            fetched = self._fetched.get(tp) if self.app.settings.clock == "wall" else None
+            behind = self._behind.get(tp)
+            if behind is not None and (lag := behind.lag(done, fetched, now)) is not None:
+                found[tp] = lag
+        return found
 
     # -- acknowledging
 
@@ -190,6 +223,9 @@ class BatchConsumer(driver.Consumer):
         """Call when a rebalance begins: the library waits for `wait_empty` within, then nothing of ours is left."""
         await super().on_partitions_revoked(revoked)
         self._next_offsets.clear()
+        self._begun.clear()
+        self._fetched.clear()
+        self._behind.clear()
 
     async def perform_seek(self) -> None:
         """Seek every source partition to its committed offset or its changelog's position, whichever is further."""
@@ -198,6 +234,7 @@ class BatchConsumer(driver.Consumer):
         self._committed_offset.update(committed)
         positions = {tp: self._position(tp) for tp in sources}
         targets = {tp: max(committed.get(tp, -1), positions[tp]) for tp in sources}
+        self._begun = {tp: max(offset, 0) for tp, offset in targets.items()}
         await self.seek_wait({tp: offset for tp, offset in targets.items() if offset >= 0})
 
     def _position(self, tp: TP) -> int:

@@ -22,7 +22,7 @@ from config.rotation import Revision
 from config.settings import Settings
 from rotation.outputs import FunderState
 from rotation.policy import Policy
-from streams.metrics import CONFIG_REFUSED, CONFIG_REVISION, STATES_REFUSED
+from streams.metrics import CONFIG_REFUSED, CONFIG_REVISION, CONFIG_SINCE, STATES_REFUSED
 from streams.reading import stop_consumer
 from streams.topics import topic_name
 
@@ -112,7 +112,7 @@ class Guide:
         """Apply records; whether anything changed."""
         before = (self._lifecycle.active, self._version)
         for record in fetched.get(self._config, ()):
-            self._take_change(record.offset, record.value)
+            self._take_change(record)
         for record in fetched.get(self._states, ()):
             self._take_state(record.offset, record.value)
         for record in fetched.get(self._peers, ()):
@@ -123,15 +123,18 @@ class Guide:
         self._policy = Policy(revision, self._known, self._version, self._lifecycle.revisions)
         return True
 
-    def _take_change(self, offset: int, value: bytes | None) -> None:
+    def _take_change(self, record: Any) -> None:
+        before = self._lifecycle.active
         try:
-            self._lifecycle = advance(self._lifecycle, value or b"")
+            self._lifecycle = advance(self._lifecycle, record.value or b"")
         except ConfigError as error:
             CONFIG_REFUSED.inc()
-            log.error("refused record %d of rotation-config, what stood before it stays: %s", offset, error)
+            log.error("refused record %d of rotation-config, what stood before it stays: %s", record.offset, error)
         else:
-            if self._lifecycle.active is not None:
-                CONFIG_REVISION.set(self._lifecycle.active.id)
+            active = self._lifecycle.active
+            if active is not None and active is not before:
+                CONFIG_REVISION.set(active.id)
+                CONFIG_SINCE.set(record.timestamp / 1000)
 
     def _take_state(self, offset: int, value: bytes | None) -> None:
         try:

@@ -5,6 +5,7 @@
 time itself); and stream time. With it replay handles the records in the same order as the worker did.
 """
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple, Self
 
@@ -17,6 +18,7 @@ Trace = tuple[tuple[str, bytes], ...]
 POSITION_HEADER = "loanrouter-position"
 SOURCE_HEADER = "loanrouter-source"
 _TRACE = frozenset({"traceparent", "tracestate"})
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -67,3 +69,9 @@ def header(headers: Headers, name: str) -> bytes | None:
 def trace_headers(headers: Headers) -> Trace:
     """The trace context, which every output carries on."""
     return tuple((name, value) for name, value in headers if name in _TRACE and value is not None)
+
+
+def trace_id(trace: Headers) -> str | None:
+    """The id of a trace context's trace, if it has a W3C `traceparent`."""
+    found = _TRACEPARENT.fullmatch(header(trace, "traceparent") or b"")
+    return None if found is None else found[1].decode()

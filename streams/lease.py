@@ -20,6 +20,7 @@ from mode.threads import QueueServiceThread
 from config.settings import ISOLATION_LEVEL
 from streams.batches import Record, Revoked
 from streams.fetch import fetched_records
+from streams.metrics import REBALANCES
 from streams.reading import stop_consumer
 
 POLL_SECONDS = 1.0
@@ -35,6 +36,7 @@ class LeaseListener(ConsumerRebalanceListener):
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Call when partitions are assigned."""
         self._thread.last_heartbeat = monotonic()
+        REBALANCES.inc()
         await super().on_partitions_assigned(assigned)
 
 
@@ -118,6 +120,13 @@ class LeasedConsumerThread(AIOKafkaConsumerThread):
             return {}
         finally:
             self._fetches.discard(task)
+
+    async def ends(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Where partitions end, from any event loop, and not through the method queue either; raises `KafkaError`."""
+        consumer = self._ensure_consumer()
+        asked = consumer.end_offsets([TopicPartition(*tp) for tp in tps])
+        ends = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, self.thread_loop))
+        return {TP(*tp): end for tp, end in ends.items()}
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Seek partitions, with no fetch under way.

@@ -10,10 +10,13 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+
+from streams.metrics import PRODUCER_ERRORS
 
 if TYPE_CHECKING:
     from streams.app import LoanrouterApp
@@ -73,6 +76,13 @@ class BatchProducer(driver.Producer):
         Returns (base offset, number of records) of each when all are confirmed. Raises `KafkaError`: then any of them
         may have been written.
         """
+        try:
+            return await self._send(tp, batches)
+        except KafkaError as error:
+            PRODUCER_ERRORS.labels(type(error).__name__).inc()
+            raise
+
+    async def _send(self, tp: TP, batches: Iterable[BatchBuilder]) -> list[tuple[int, int]]:
         producer = self._ensure_producer()
         sent: list[tuple[int, asyncio.Future[RecordMetadata]]] = []
         for batch in batches:

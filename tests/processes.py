@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -57,6 +58,12 @@ class Page(NamedTuple):
     text: str
 
 
+def _named(sample: str) -> tuple[str, set[str]]:
+    """A sample's name, and its labels as they are written."""
+    name, _, labels = sample.partition("{")
+    return name, set(re.findall(r'\w+="[^"]*"', labels))
+
+
 class _Worker(NamedTuple):
     process: "subprocess.Popen[bytes]"
     settings: Settings
@@ -100,10 +107,14 @@ class Workers:
         assert process.poll() is None, f"worker {name} has ended with {process.returncode}"
         return process.pid
 
+    def port(self, name: str) -> int:
+        """Where one serves its pages."""
+        return self._running[name].settings.web_port
+
     def page(self, name: str, path: str) -> Page:
         """What one answers to a GET of `path`."""
         try:
-            url = f"http://{LOOPBACK}:{self._running[name].settings.web_port}{path}"
+            url = f"http://{LOOPBACK}:{self.port(name)}{path}"
             with urllib.request.urlopen(url, timeout=5) as answer:  # a worker of ours
                 return Page(answer.status, answer.read().decode())
         except urllib.error.HTTPError as refusal:
@@ -117,9 +128,18 @@ class Workers:
         return (self._running[name].settings.data / "log").read_bytes()
 
     def metric(self, name: str, sample: str) -> float:
-        """The value of a sample on a worker's `/metrics`, by its full name with labels; 0 when it is not there."""
-        lines = (line.rpartition(" ") for line in self.page(name, "/metrics").text.splitlines())
-        return next((float(value) for found, _, value in lines if found == sample), 0.0)
+        """The sum of a worker's samples with this name and at least these labels, written as on `/metrics`."""
+        return sum(self.samples(name, sample).values())
+
+    def samples(self, name: str, sample: str) -> dict[str, float]:
+        """Those samples, by their full names with labels; empty when there are none."""
+        wanted, labels = _named(sample)
+        found = {}
+        for line in self.page(name, "/metrics").text.splitlines():
+            full, _, value = line.rpartition(" ")
+            if full.startswith(wanted) and _named(full)[0] == wanted and labels <= _named(full)[1]:
+                found[full] = float(value)
+        return found
 
     def reasons(self, name: str) -> list[str]:
         """Why a worker that serves `/readyz` says that it is not ready."""

@@ -1,4 +1,4 @@
-"""Java programs' jars, fetched through Maven once and kept in `build/` (or in `LOANROUTER_TEST_CACHE`)."""
+"""What tests fetch, once, and keep in `build/` (or in `LOANROUTER_TEST_CACHE`): Java programs' jars through Maven."""
 
 import fcntl
 import os
@@ -42,12 +42,12 @@ def tool(name: str) -> str:
     """The path of a program; raises `BrokerError` when the machine has none."""
     found = shutil.which(name)
     if found is None:
-        raise BrokerError(f"Java 17 and Maven are needed: no `{name}` on the PATH")
+        raise BrokerError(f"this machine lacks what the tests need: no `{name}` on the PATH")
     return found
 
 
-def run(command: Sequence[str]) -> None:
-    """Run to the end; raises `BrokerError` with what it said when it fails."""
-    done = subprocess.run(command, capture_output=True, text=True)
+def run(command: Sequence[str], folder: Path | None = None) -> None:
+    """Run to the end, in `folder`; raises `BrokerError` with what it said when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     if done.returncode != 0:
         raise BrokerError(f"{Path(command[0]).name} failed: {(done.stdout + done.stderr)[-1500:]}")

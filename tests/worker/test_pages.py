@@ -23,7 +23,7 @@ def test_health(stream: Service) -> None:
 def test_metrics_count_what_happens(stream: Service) -> None:
     """Decisions, repeats, dead letters and ignored fields are counted, and no customer is in any line."""
     samples = (
-        'loanrouter_decisions_total{status="rejected"}',
+        'loanrouter_decisions_total{status="rejected",reason="request_expired"}',
         "loanrouter_repeated_requests_total",
         'loanrouter_dead_letters_total{reason="key_mismatch"}',
         'loanrouter_unknown_fields_total{topic="drawdown-requests"}',
