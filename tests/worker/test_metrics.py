@@ -1,5 +1,6 @@
 """`/metrics` tells what a worker did and how it stands, in a form that Prometheus accepts; no borrower is in it."""
 
+import re
 import signal
 from contextlib import closing
 from http.client import HTTPConnection
@@ -9,6 +10,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from rotation.clock import rfc3339
 from rotation.outputs import FunderState
 from streams.embedded import LOOPBACK
+from tests.ops.files import FOREIGN, metrics_in, rules
 from tests.ops.promtool import promtool
 from tests.processes import until
 from tests.rotation.world import grant, outcome, request
@@ -30,6 +32,14 @@ def test_promtool_does_find_faults() -> None:
     """The check above can fail."""
     done = promtool("check", "metrics", text="# TYPE loanrouter_things counter\nloanrouter_things 1\n")
     assert done.returncode != 0
+
+
+def test_the_rules_ask_for_what_is_there(stream: Service) -> None:
+    """Each metric that a rule names, of ours or of the client library, is on a running worker's page."""
+    exported = names(stream.workers.page("only", "/metrics").text)
+    for rule in (*rules("record").values(), *rules("alert").values()):
+        assert {name for name in metrics_in(rule["expr"]) if ":" not in name} <= exported, rule
+    assert FOREIGN - {"up"} <= exported
 
 
 def test_flow_to_a_funder(stream: Service) -> None:
@@ -184,6 +194,14 @@ def route(service: Service) -> str:
     service.tell(outcome(drawdown_id, "cf-west", "disbursed", at, amount=AMOUNT, customer_id=customer_id))
     service.settle(customer_id)
     return customer_id
+
+
+def names(page: str) -> set[str]:
+    """The names that a page's samples have, or will have once something is counted."""
+    found = set()
+    for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", page, re.MULTILINE):
+        found |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}
+    return found
 
 
 def records_batches(service: Service) -> float:

@@ -1,0 +1,32 @@
+"""What is in `ops/`, as the tests read it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PROMETHEUS = ROOT / "ops" / "prometheus"
+RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
+CASES = sorted((PROMETHEUS / "cases").glob("*.yml"))
+
+#: What Prometheus itself and the collector of its client library tell of a worker.
+FOREIGN = {"up", "process_start_time_seconds", "process_resident_memory_bytes", "process_cpu_seconds_total"}
+
+
+def rules(kind: str) -> dict[str, dict[str, Any]]:
+    """Every rule of a kind, `alert` or `record`, by its name."""
+    groups = [group for path in RULES for group in yaml.safe_load(path.read_text())["groups"]]
+    return {rule[kind]: rule for group in groups for rule in group["rules"] if kind in rule}
+
+
+def metrics_in(expression: str) -> set[str]:
+    """The names of our metrics, recorded ones too, in an expression."""
+    return set(re.findall(r"\bloanrouter[:_][a-z0-9_:]+", expression))
+
+
+def cases() -> list[tuple[str, bool]]:
+    """Of every case the alert, and whether it is to fire."""
+    tests = [test for path in CASES for test in yaml.safe_load(path.read_text())["tests"]]
+    return [(check["alertname"], bool(check["exp_alerts"])) for test in tests for check in test["alert_rule_test"]]
