@@ -1,4 +1,4 @@
-"""The container files say what they promise: loopback only, unprivileged, in the right order, nothing left out."""
+"""The container files say what they promise: loopback only, unprivileged, watched, in order, nothing left out."""
 
 import re
 import shutil
@@ -59,6 +59,9 @@ def test_the_services_start_in_order(compose: dict[str, Any]) -> None:
             "redis": "service_healthy",
             "topics": "service_completed_successfully",
         },
+        "prometheus": {},
+        "alertmanager": {},
+        "grafana": {"prometheus": "service_started"},
     }
     assert all("healthcheck" in services[name] for name in ("kafka", "redis", "worker"))
     assert services["kafka"]["image"] == "apache/kafka:4.3.1"
@@ -91,6 +94,23 @@ def test_our_containers_have_no_privileges(compose: dict[str, Any]) -> None:
 
     users = re.findall(r"^USER (.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert users[-1:] == ["10001"]
+
+
+def test_what_watches_has_no_privileges(compose: dict[str, Any]) -> None:
+    """No capabilities, no way to gain any, and files of ours that can only be read."""
+    for name in ("prometheus", "alertmanager", "grafana"):
+        service = compose["services"][name]
+        assert service["cap_drop"] == ["ALL"]
+        assert "no-new-privileges:true" in service["security_opt"]
+        assert all(mount.endswith(":ro") for mount in service["volumes"] if mount.startswith("."))
+
+
+def test_what_is_mounted_is_there(compose: dict[str, Any]) -> None:
+    """Each file and folder of ours that a container is given exists."""
+    mounts = [mount for service in compose["services"].values() for mount in service.get("volumes", [])]
+    given = {mount.split(":")[0] for mount in mounts if mount.startswith(".")}
+    assert "./ops/prometheus" in given
+    assert all((ROOT / path).exists() for path in given)
 
 
 def test_the_services_get_settings_that_exist_and_can_be_read(compose: dict[str, Any]) -> None:

@@ -1,12 +1,26 @@
 """Every alert fires when it should and not otherwise, and has a runbook; the rules name what is there."""
 
 import re
+from pathlib import Path
 
+import pytest
+
+from tests.brokers import BrokerError
 from tests.docs.pages import page, section
 from tests.ops.files import CASES, FOREIGN, RULES, cases, metrics_in, rules
 from tests.ops.promtool import promtool
 
 RUNBOOKS = "docs/runbooks.md"
+
+
+def test_a_machine_that_cannot_have_promtool_fails_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither it nor Debian's packages: the tests that need it fail, and do not skip."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("LOANROUTER_TEST_CACHE", str(tmp_path))
+    with pytest.raises(BrokerError, match="no `apt-get` on the PATH"):
+        promtool("--version")
 
 
 def test_prometheus_takes_the_rules() -> None:

@@ -10,7 +10,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from rotation.clock import rfc3339
 from rotation.outputs import FunderState
 from streams.embedded import LOOPBACK
-from tests.ops.files import FOREIGN, metrics_in, rules
+from tests.ops.files import FOREIGN, metrics_in, rules, shown
 from tests.ops.promtool import promtool
 from tests.processes import until
 from tests.rotation.world import grant, outcome, request
@@ -34,11 +34,11 @@ def test_promtool_does_find_faults() -> None:
     assert done.returncode != 0
 
 
-def test_the_rules_ask_for_what_is_there(stream: Service) -> None:
-    """Each metric that a rule names, of ours or of the client library, is on a running worker's page."""
+def test_rules_and_dashboards_ask_for_what_is_there(stream: Service) -> None:
+    """Each metric that a rule or a panel names, of ours or of the client library, is on a running worker's page."""
     exported = names(stream.workers.page("only", "/metrics").text)
-    for rule in (*rules("record").values(), *rules("alert").values()):
-        assert {name for name in metrics_in(rule["expr"]) if ":" not in name} <= exported, rule
+    for expression in (*(rule["expr"] for kind in ("record", "alert") for rule in rules(kind).values()), *shown()):
+        assert {name for name in metrics_in(expression) if ":" not in name} <= exported, expression
     assert FOREIGN - {"up"} <= exported
 
 
@@ -159,16 +159,16 @@ def test_lag_while_redis_is_away(start: Start, pair: Service) -> None:
 
 def test_partitions_that_went_to_another_worker_are_gone(pair: Service) -> None:
     """One worker alone shows every partition; when a second one comes, each is shown by its owner only."""
-    everything = {(topic, partition) for name in PAIR for topic, partition in shown(pair, name)}
+    everything = {(topic, partition) for name in PAIR for topic, partition in held(pair, name)}
     pair.workers.signal("two", signal.SIGTERM)
-    until(lambda: shown(pair, "one") == everything, 60)
+    until(lambda: held(pair, "one") == everything, 60)
     rebalances = pair.workers.metric("one", "loanrouter_rebalances_total")
     pair.workers.start("two")
     pair.workers.wait_ready(*PAIR)
-    until(lambda: shown(pair, "one") | shown(pair, "two") == everything, 60)
-    assert not shown(pair, "one") & shown(pair, "two")
-    assert shown(pair, "one")
-    assert shown(pair, "two")
+    until(lambda: held(pair, "one") | held(pair, "two") == everything, 60)
+    assert not held(pair, "one") & held(pair, "two")
+    assert held(pair, "one")
+    assert held(pair, "two")
     assert pair.workers.metric("one", "loanrouter_rebalances_total") > rebalances
 
 
@@ -231,6 +231,6 @@ def longest(service: Service) -> float:
     return max(value for name in PAIR for value in service.workers.samples(name, "loanrouter_lag_seconds").values())
 
 
-def shown(service: Service, name: str) -> set[tuple[str, str]]:
+def held(service: Service, name: str) -> set[tuple[str, str]]:
     """The inputs and partitions whose lag a worker shows, as they are written."""
     return {tuple(sample.split('"')[1::2]) for sample in service.workers.samples(name, "loanrouter_lag_records")}  # type: ignore[misc]

@@ -1,0 +1,1 @@
+"""What is run beside loanrouter: rules and alerts for Prometheus, dashboards for Grafana."""
