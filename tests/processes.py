@@ -87,9 +87,9 @@ class Workers:
             process.kill()
             process.wait()
 
-    def start(self, name: str) -> None:
-        """Start one, with a port and a folder of its own."""
-        settings = replace(self._settings, web_port=free_port(), data=self._settings.data / name)
+    def start(self, name: str, port: int | None = None) -> None:
+        """Start one, with a folder of its own and this port, or one of its own."""
+        settings = replace(self._settings, web_port=port or free_port(), data=self._settings.data / name)
         settings.data.mkdir(parents=True, exist_ok=True)
         with (settings.data / "log").open("ab") as log:
             process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Prometheus' own checker of metrics and rules: from the PATH, or from Debian's package, fetched once."""
+"""Prometheus, and its own checker of metrics and rules: from the PATH, or from Debian's package, fetched once."""
 
 import shutil
 import subprocess
@@ -10,12 +10,13 @@ from tests.brokers.maven import BrokerError, made_once, run, tool
 
 def promtool(*arguments: str, text: str | None = None) -> "subprocess.CompletedProcess[str]":
     """Run it, with `text` on its standard input. Raises `BrokerError` when it can not be had on this machine."""
-    command = [_program(), *arguments]
+    command = [program("promtool"), *arguments]
     return subprocess.run(command, input=text, capture_output=True, text=True, timeout=120, check=False)
 
 
-def _program() -> str:
-    return shutil.which("promtool") or str(made_once("prometheus", _fetch) / "usr" / "bin" / "promtool")
+def program(name: str) -> str:
+    """The path of `prometheus` or `promtool`. Raises `BrokerError` when it can not be had on this machine."""
+    return shutil.which(name) or str(made_once("prometheus", _fetch) / "usr" / "bin" / name)
 
 
 def _fetch(folder: Path) -> None:
