@@ -49,6 +49,13 @@ class Vitals:
             self._usage = await self._ask_for_usage()
             await asyncio.sleep(WATCH_SECONDS)
 
+    def waits(self) -> str | None:
+        """Why the worker is not ready on behalf of its inputs; None when it is."""
+        longest = max((lag.seconds for lag in self._app.consumer.lags().values()), default=0.0)
+        if longest <= self._app.settings.ready_lag_seconds:
+            return None
+        return f"records have waited for {longest:.0f} s"
+
     def show(self) -> None:
         """Set all gauges."""
         for gauge in (metrics.NEXT_OFFSET, metrics.LAG_RECORDS, metrics.LAG_SECONDS):

@@ -81,6 +81,7 @@ def worker_app(settings: Settings, guide: Guide, book: RedisBook) -> LoanrouterA
     router = Router(settings, guide, reservations)
     vitals = Vitals(app, guide, router, book)
     app.task(vitals.watch)
+    app.readiness.register("lag", vitals.waits)
     app.readiness.register("reservations", reservations.waits_for)
     guide.on_change = app.request_tick
     return app

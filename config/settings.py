@@ -41,6 +41,7 @@ class Settings:
     clock: Literal["wall", "stream"] = "wall"
     replication: int = 1
     session_timeout_seconds: int = 30
+    ready_lag_seconds: int = 60
     log_level: str = "INFO"
     redis_password: str | None = field(default=None, repr=False)
     kafka_idempotence: bool = True
@@ -222,6 +223,12 @@ VARIABLES = (
         "session_timeout_seconds",
         "a whole number of seconds from 1 to 1800",
         _whole_number(1, 1800),
+    ),
+    Variable(
+        "LOANROUTER_READY_LAG_SECONDS",
+        "ready_lag_seconds",
+        "a whole number of seconds from 1 to 86400",
+        _whole_number(1, 86_400),
     ),
     Variable(
         "LOANROUTER_LOG_LEVEL",

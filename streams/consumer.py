@@ -130,6 +130,7 @@ class BatchConsumer(driver.Consumer):
             if fetch is None:
                 generation = self.app.consumer_generation_id
                 fetch = asyncio.ensure_future(self._thread.fetch(tps))
+                fetch.add_done_callback(self._note_fetched)
             tick = asyncio.ensure_future(agent.tick.wait())
             try:
                 await asyncio.wait((fetch, tick), return_when=asyncio.FIRST_COMPLETED)
@@ -155,9 +156,6 @@ class BatchConsumer(driver.Consumer):
             partitions.append(part)
             if ordered:
                 next_offsets[partition] = {topic: found[-1].offset + 1 for topic, found in by_topic.items()}
-                for topic, found in by_topic.items():
-                    span = Fetched(found[-1].offset + 1, found[0].timestamp, found[-1].timestamp)
-                    self._fetched[TP(topic, partition)] = span
         return Batch(partitions, generation, next_offsets, Committer(self.app, agent).commit, agent.release)
 
     def _flowing(self) -> Set[TP]:
@@ -190,8 +188,23 @@ class BatchConsumer(driver.Consumer):
                 self._behind.setdefault(tp, Behind()).saw_end(end, now)
 
     def done(self) -> dict[TP, int]:
-        """Of each input partition that we hold, the offset up to which its records are done."""
-        return self._begun | self._next_offsets
+        """Of each input partition that we hold, the offset up to which its records are done.
+
+        With nothing of it in work, that is how far it was fetched: the end of a transaction is no record.
+        """
+        done = self._begun | self._next_offsets
+        for tp, position in self._thread.positions().items() if done else ():
+            fetched = self._fetched.get(tp)
+            if tp in done and (fetched is None or fetched.next_offset <= done[tp]):
+                done[tp] = max(done[tp], position)
+        return done
+
+    def _note_fetched(self, fetch: "asyncio.Future[RecordLists]") -> None:
+        """Remember what was fetched as soon as it was: it may wait long until the agent takes it."""
+        if fetch.cancelled() or fetch.exception() is not None:
+            return
+        for tp, found in fetch.result().items():
+            self._fetched[TP(*tp)] = Fetched(found[-1].offset + 1, found[0].timestamp, found[-1].timestamp)
 
     def lags(self) -> dict[TP, Lag]:
         """How far behind we are on each of them, as far as Kafka was asked."""

@@ -121,6 +121,14 @@ class LeasedConsumerThread(AIOKafkaConsumerThread):
         finally:
             self._fetches.discard(task)
 
+    def positions(self) -> dict[TP, int]:
+        """Up to which offset each partition was fetched: also past what is no record, or was deleted unread."""
+        subscription = self._ensure_consumer()._subscription.subscription
+        if subscription is None or subscription.assignment is None:
+            return {}
+        consumed = subscription.assignment.all_consumed_offsets()
+        return {TP(*tp): position.offset for tp, position in consumed.items()}
+
     async def ends(self, tps: Iterable[TP]) -> dict[TP, int]:
         """Where partitions end, from any event loop, and not through the method queue either; raises `KafkaError`."""
         consumer = self._ensure_consumer()

@@ -32,6 +32,7 @@ ACCEPTED = [
     ("LOANROUTER_CLOCK", "stream", {"clock": "stream"}),
     ("LOANROUTER_REPLICATION", "3", {"replication": 3}),
     ("LOANROUTER_SESSION_TIMEOUT_SECONDS", "4", {"session_timeout_seconds": 4}),
+    ("LOANROUTER_READY_LAG_SECONDS", "5", {"ready_lag_seconds": 5}),
     ("LOANROUTER_LOG_LEVEL", "WARNING", {"log_level": "WARNING"}),
     ("LOANROUTER_KAFKA_IDEMPOTENCE", "off", {"kafka_idempotence": False}),
 ]
@@ -55,6 +56,7 @@ REFUSED = [
     ("LOANROUTER_CLOCK", "Wall"),
     ("LOANROUTER_REPLICATION", "-1"),
     ("LOANROUTER_SESSION_TIMEOUT_SECONDS", "0"),
+    ("LOANROUTER_READY_LAG_SECONDS", "0"),
     ("LOANROUTER_LOG_LEVEL", "loud"),
     ("LOANROUTER_KAFKA_IDEMPOTENCE", "false"),
     ("LOANROUTER_KAFKA_SECURITY_PROTOCOL", "TLS"),

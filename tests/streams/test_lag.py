@@ -1,10 +1,23 @@
 """Lag: its records lie between what is done and the end; its seconds are no less than the oldest has waited."""
 
+import asyncio
+from pathlib import Path
+
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.structs import TopicPartition
+from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.app import LoanrouterApp
 from streams.lag import MOST_ENDS, Behind, Fetched, Lag
+from streams.worker import running
+from tests.brokers import ApacheKafka
+from tests.conftest import Broker
+from tests.streams.cluster import Cluster, until
+from tests.streams.toy import SOURCES, counting_app
 
 
 def seen(*ends: tuple[float, int]) -> Behind:
@@ -70,3 +83,54 @@ def test_the_oldest_has_never_waited_longer(steps: list[tuple[int, int, int]]) -
             assert lag is not None
             assert lag.records == len(arrived) - done
             assert lag.seconds >= (now - arrived[done] if done < len(arrived) else 0)
+
+
+async def until_no_lag(app: LoanrouterApp, topic: str, done: int) -> None:
+    """Wait until the first partition of a topic is done up to this offset, and has no lag at its present end."""
+    tp = TP(topic, 0)
+    await until(lambda: app.consumer.done().get(tp) == done)
+    await app.consumer.look_ahead()
+    assert app.consumer.lags()[tp] == Lag(0, 0.0)
+
+
+@pytest.mark.apache
+def test_the_end_of_a_transaction_is_no_lag(apache_kafka: ApacheKafka, redis_url: str, tmp_path: Path) -> None:
+    """Kafka marks it with an offset behind the last record that nobody can read; so it does when it is taken back."""
+    cluster = Cluster(Broker(apache_kafka.bootstrap, idempotence=True).settings(redis_url, tmp_path))
+    topic = cluster.topic(SOURCES[0])
+
+    async def run() -> None:
+        await cluster.create_topics()
+        async with (
+            running(counting_app(cluster.settings)) as app,
+            AIOKafkaProducer(bootstrap_servers=cluster.kafka, transactional_id=cluster.topic("t")) as producer,
+        ):
+            for done, kept in ((3, True), (6, False)):
+                await producer.begin_transaction()
+                for _ in range(2):
+                    await producer.send_and_wait(topic, b"value", b"k", partition=0)
+                await (producer.commit_transaction() if kept else producer.abort_transaction())
+                await until_no_lag(app, topic, done)
+
+    asyncio.run(run())
+
+
+@pytest.mark.apache
+def test_what_was_deleted_unread_is_no_lag(apache_kafka: ApacheKafka, redis_url: str, tmp_path: Path) -> None:
+    """A partition whose records ran out of their retention before they were read has its end and its start in one."""
+    cluster = Cluster(Broker(apache_kafka.bootstrap, idempotence=True).settings(redis_url, tmp_path))
+    topic = cluster.topic(SOURCES[0])
+
+    async def run() -> None:
+        await cluster.create_topics()
+        async with cluster.producer() as producer:
+            for _ in range(5):
+                await producer.send_and_wait(topic, b"value", b"k", partition=0)
+        admin = AIOKafkaAdminClient(bootstrap_servers=cluster.kafka)
+        await admin.start()
+        await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=5)})
+        await admin.close()
+        async with running(counting_app(cluster.settings)) as app:
+            await until_no_lag(app, topic, 5)
+
+    asyncio.run(run())

@@ -113,7 +113,10 @@ def start(kafka: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         section.update(open="00:00-24:00", quota={"daily_amount": 10**12, "daily_count": 10**6})
     config = data / "rotation.yaml"
     config.write_text(yaml.safe_dump(document))
-    with ComingAndGoing() as redis, Service(kafka.settings(redis.url, data, config=config)) as service:
+    with (
+        ComingAndGoing() as redis,
+        Service(kafka.settings(redis.url, data, config=config, ready_lag_seconds=2)) as service,
+    ):
         for name in PAIR:
             service.workers.start(name)
         for name in PAIR:

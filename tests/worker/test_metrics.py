@@ -145,16 +145,18 @@ def test_delays_and_their_traces(pair: Service) -> None:
 
 
 def test_lag_while_redis_is_away(start: Start, pair: Service) -> None:
-    """Records that cannot be decided show as lag, in number and in a wait that grows, and are gone afterwards."""
+    """Records that cannot be decided show as lag, in number and in a wait that grows, until the worker is not ready."""
     with start.redis.away():
         asked = ask_somebody(pair, 0)
         until(lambda: total(pair, "loanrouter_lag_records") >= 1)
         first = longest(pair)
         until(lambda: longest(pair) > first + 2)
-        assert not any(pair.workers.samples(name, "loanrouter_quota_used_fen") for name in PAIR)
+        until(lambda: any(reason.startswith("lag: ") for name in PAIR for reason in pair.workers.reasons(name)))
+        until(lambda: not any(pair.workers.samples(name, "loanrouter_quota_used_fen") for name in PAIR))
     pair.decisions(asked)
     until(lambda: total(pair, "loanrouter_lag_records") == 0)
     assert longest(pair) == 0
+    pair.workers.wait_ready(*PAIR)
 
 
 def test_partitions_that_went_to_another_worker_are_gone(pair: Service) -> None:

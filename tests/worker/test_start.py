@@ -28,7 +28,7 @@ def test_without_redis(start: Start) -> None:
     for status, text in start.without_redis:
         answer = json.loads(text)
         assert (status, answer["ready"]) == (503, False)
-        assert [reason.partition(":")[0] for reason in answer["reasons"]] == ["reservations"]
+        assert {reason.partition(":")[0] for reason in answer["reasons"]} - {"lag"} == {"reservations"}
     assert start.decided_too_early == 0
     for drawdown_id in start.asked:
         assert [decision.status for decision in start.service.decisions(drawdown_id)] == ["routed"]
