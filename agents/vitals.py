@@ -4,7 +4,6 @@ They are set whenever the page is asked for. What only Kafka and Redis know (whe
 what is used of the quotas) is asked for every few seconds.
 """
 
-import asyncio
 import logging
 from time import time
 from typing import cast
@@ -42,12 +41,9 @@ class Vitals:
     async def watch(self) -> None:
         """Ask Kafka and Redis again and again; what cannot be had now is asked for the next time."""
         while not self._app.should_stop:
-            try:
-                await self._app.consumer.look_ahead()
-            except (KafkaError, OSError) as error:
-                log.warning("cannot ask Kafka where the inputs end: %s", error)
+            await self._look_ahead()
             self._usage = await self._ask_for_usage()
-            await asyncio.sleep(WATCH_SECONDS)
+            await self._app.sleep(WATCH_SECONDS)  # ends with the application
 
     def waits(self) -> str | None:
         """Why the worker is not ready on behalf of its inputs; None when it is."""
@@ -126,6 +122,15 @@ class Vitals:
             if (used := self._usage.get(funder_id)) is not None:
                 metrics.QUOTA_USED_FEN.labels(funder_id).set(used.amount)
                 metrics.QUOTA_USED.labels(funder_id).set(used.count)
+
+    async def _look_ahead(self) -> None:
+        try:
+            await self._app.consumer.look_ahead()
+        except (KafkaError, OSError) as error:
+            log.warning("cannot ask Kafka where the inputs end: %s", error)
+        except Exception:
+            if not self._app.should_stop:  # else it is whatever a consumer says that was stopped meanwhile
+                raise
 
     async def _ask_for_usage(self) -> dict[str, Usage]:
         """What each funder holds of its quotas now; nothing when it is not known."""
