@@ -9,7 +9,6 @@ import yaml
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from cli.config_change import VERBS
-from cli.config_log import read_log
 from cli.kafka import ask
 from cli.main import settings_from_env
 from config.difference import differences
@@ -23,6 +22,7 @@ from config.rotation import Revision
 from config.settings import Settings
 from rotation.clock import rfc3339
 from rotation.events import millis
+from streams.config_log import read_log
 
 
 @click.group()

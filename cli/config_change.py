@@ -6,41 +6,26 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import click
 
-from cli.config_log import Written, append, read_log
 from cli.kafka import ask
 from cli.main import settings_from_env
+from config.changes import NothingToChange, Signature, proposal, review
+from config.changes import rollback as go_back
 from config.difference import differences
-from config.document import read_json
-from config.lifecycle import Draft, Lifecycle, advance
+from config.lifecycle import Draft, Lifecycle
 from config.load import load_file
 from config.problems import ConfigError
-from config.records import (
-    Activation,
-    Approval,
-    FunderSwitch,
-    Proposal,
-    Record,
-    Rollback,
-    RotationSwitch,
-    Withdrawal,
-    encode,
-)
+from config.records import Activation, Approval, FunderSwitch, Record, RotationSwitch, Withdrawal
 from config.revisions import first_revision
 from config.rotation import Revision
+from streams.config_log import RecordRefused, Written, write
 
 
-class _Signature(NamedTuple):
-    """Who writes a record, when, and why; without a reason it is the draft's."""
-
-    author: str
-    reason: str | None
-
-    def fields(self, otherwise: str = "") -> dict[str, Any]:
-        return {"author": self.author, "reason": self.reason or otherwise, "occurred_at": datetime.now(UTC)}
+def _signature(author: str, reason: str | None) -> Signature:
+    return Signature(author, reason, datetime.now(UTC))
 
 
 def _signed(reason_required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -87,19 +72,8 @@ def propose(file: Path, draft: str | None, base: int | None, author: str, reason
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
     told = re.search(r"^# revision: ([0-9]+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
-    signature = _Signature(author, reason)
-
-    def make(state: Lifecycle) -> Record:
-        on = base or (int(told[1]) if told is not None else len(state.revisions))
-        return Proposal(
-            **signature.fields(),
-            draft=draft or f"r{on + 1}-{proposed.sha256[:8]}",
-            base=on or 1,
-            config=read_json(proposed.canonical),
-            config_sha256=proposed.sha256,
-        )
-
-    _write(make, as_json)
+    on = base or (None if told is None else int(told[1]))
+    _write(lambda state: proposal(state, proposed, _signature(author, reason), draft=draft, base=on), as_json)
 
 
 @click.command()
@@ -111,7 +85,7 @@ def approve(draft: str, sha256: str, author: str, reason: str | None, as_json: b
 
     Look first: loanrouter config diff active DRAFT. With --sha256 an edit that came after that is not approved unseen.
     """
-    _review(Approval, draft, sha256, _Signature(author, reason), as_json)
+    _write(lambda state: review(Approval, state, draft, _signature(author, reason), sha256=sha256), as_json)
 
 
 @click.command()
@@ -123,7 +97,7 @@ def activate(draft: str, sha256: str, author: str, reason: str | None, as_json: 
 
     Refused when another revision became active since it was proposed.
     """
-    _review(Activation, draft, sha256, _Signature(author, reason), as_json)
+    _write(lambda state: review(Activation, state, draft, _signature(author, reason), sha256=sha256), as_json)
 
 
 @click.command()
@@ -131,7 +105,7 @@ def activate(draft: str, sha256: str, author: str, reason: str | None, as_json: 
 @_signed(reason_required=True)
 def withdraw(draft: str, author: str, reason: str, as_json: bool) -> None:
     """Give DRAFT up."""
-    _write(lambda state: Withdrawal(**_Signature(author, reason).fields(), draft=draft), as_json)
+    _write(lambda state: Withdrawal(**_signature(author, reason).fields(), draft=draft), as_json)
 
 
 @click.command()
@@ -142,14 +116,7 @@ def rollback(revision: int | None, author: str, reason: str, as_json: bool) -> N
 
     Its content becomes a new revision at once.
     """
-
-    def make(state: Lifecycle) -> Record:
-        active = len(state.revisions)
-        if revision is None and active == 1:
-            raise click.ClickException("revision 1 is active: there is none before it")
-        return Rollback(**_Signature(author, reason).fields(), base=active or 1, to=revision or active - 1 or 1)
-
-    _write(make, as_json)
+    _write(lambda state: go_back(state, _signature(author, reason), revision), as_json)
 
 
 @click.command()
@@ -157,7 +124,7 @@ def rollback(revision: int | None, author: str, reason: str, as_json: bool) -> N
 @_signed(reason_required=True)
 def pause(funder: str, author: str, reason: str, as_json: bool) -> None:
     """Kill switch: give FUNDER no drawdown from now on."""
-    switch = FunderSwitch(kind="pause", **_Signature(author, reason).fields(), funder_id=funder)
+    switch = FunderSwitch(kind="pause", **_signature(author, reason).fields(), funder_id=funder)
     _write(lambda state: switch, as_json)
 
 
@@ -166,7 +133,7 @@ def pause(funder: str, author: str, reason: str, as_json: bool) -> None:
 @_signed(reason_required=True)
 def resume(funder: str, author: str, reason: str, as_json: bool) -> None:
     """Undo `config pause`."""
-    switch = FunderSwitch(kind="resume", **_Signature(author, reason).fields(), funder_id=funder)
+    switch = FunderSwitch(kind="resume", **_signature(author, reason).fields(), funder_id=funder)
     _write(lambda state: switch, as_json)
 
 
@@ -179,7 +146,7 @@ def rotation(position: str, author: str, reason: str, as_json: bool) -> None:
     While they are off, drawdowns are given by weight under the hard rules alone.
     """
     switch = RotationSwitch(
-        kind="rotation_on" if position == "on" else "rotation_off", **_Signature(author, reason).fields()
+        kind="rotation_on" if position == "on" else "rotation_off", **_signature(author, reason).fields()
     )
     _write(lambda state: switch, as_json)
 
@@ -187,45 +154,23 @@ def rotation(position: str, author: str, reason: str, as_json: bool) -> None:
 VERBS = (propose, approve, activate, withdraw, rollback, pause, resume, rotation)
 
 
-def _review(
-    kind: type[Approval | Activation], draft_id: str, sha256: str, signature: _Signature, as_json: bool
-) -> None:
-    def make(state: Lifecycle) -> Record:
-        draft = state.drafts.get(draft_id)
-        if draft is None:
-            open_ones = ", ".join(state.drafts) or "none is"
-            raise click.ClickException(f"{draft_id} is no open draft; open: {open_ones}")
-        if not draft.revision.sha256.startswith(sha256):
-            raise click.ClickException(f"{draft_id} was edited since: it now has the hash {draft.revision.sha256}")
-        return kind(
-            **signature.fields(draft.reason), draft=draft.id, base=draft.base, config_sha256=draft.revision.sha256
-        )
-
-    _write(make, as_json)
-
-
 def _write(make: Callable[[Lifecycle], Record], as_json: bool) -> None:
-    """Write the record that fits what stands, and tell what came of it; exit code 1 when it is refused.
-
-    A record that would be refused is not written.
-    """
+    """Write the record that fits what stands, and tell what came of it; exit code 1 when it is refused."""
     settings = settings_from_env()
-    state = ask(settings, read_log(settings)).state
-    record = make(state)
     try:
-        advance(state, encode(record))
-    except ConfigError as error:
-        _refuse(record, None, str(error), as_json)
-    written = ask(settings, append(settings, record))
-    if written.entry.refused is not None:
-        _refuse(record, written.entry.offset, written.entry.refused, as_json)
+        record, written = ask(settings, write(settings, make))
+    except NothingToChange as error:
+        raise click.ClickException(str(error)) from None
+    except RecordRefused as refused:
+        _refuse(refused, as_json)
     _tell(record, written, as_json)
 
 
-def _refuse(record: Record, offset: int | None, refusal: str, as_json: bool) -> NoReturn:
+def _refuse(refused: RecordRefused, as_json: bool) -> NoReturn:
     if not as_json:
-        raise click.ClickException(f"refused, nothing has changed: {refusal}")
-    click.echo(json.dumps({"offset": offset, "kind": record.kind, "refused": refusal}, ensure_ascii=False))
+        raise click.ClickException(f"refused, nothing has changed: {refused}")
+    told = {"offset": refused.offset, "kind": refused.record.kind, "refused": str(refused)}
+    click.echo(json.dumps(told, ensure_ascii=False))
     raise SystemExit(1)
 
 

@@ -1,11 +1,13 @@
-"""The log `rotation-config` as the commands read and write it."""
+"""The log `rotation-config` as the command line and the console read and write it."""
 
 import asyncio
+from collections.abc import Callable
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
-from config.lifecycle import Entry, Lifecycle, history
+from config.lifecycle import Entry, Lifecycle, advance, history
+from config.problems import ConfigError
 from config.records import Record, encode
 from config.revisions import TOPIC
 from config.settings import Settings
@@ -33,7 +35,34 @@ async def read_log(settings: Settings) -> ConfigLog:
     return ConfigLog(*history(await _values(settings)))
 
 
-async def append(settings: Settings, record: Record) -> Written:
+class RecordRefused(Exception):
+    """A record breaks a rule of the life cycle: nothing has changed. `offset` is None when it was not even written."""
+
+    def __init__(self, record: Record, offset: int | None, why: str) -> None:
+        super().__init__(why)
+        self.record = record
+        self.offset = offset
+
+
+async def write(settings: Settings, make: Callable[[Lifecycle], Record]) -> tuple[Record, Written]:
+    """Write the record that `make` makes of what stands; gives it with what came of it.
+
+    A record that would be refused is not written. Raises `RecordRefused`, whatever `make` raises, and
+    `aiokafka.errors.KafkaError`.
+    """
+    state, _ = await read_log(settings)
+    record = make(state)
+    try:
+        advance(state, encode(record))
+    except ConfigError as error:
+        raise RecordRefused(record, None, str(error)) from None
+    written = await _append(settings, record)
+    if written.entry.refused is not None:
+        raise RecordRefused(record, written.entry.offset, written.entry.refused)
+    return record, written
+
+
+async def _append(settings: Settings, record: Record) -> Written:
     """Write a record and read back what came of it: another one may have come first."""
     async with AIOKafkaProducer(**settings.kafka_client_args(), acks="all") as producer:
         written = await producer.send_and_wait(

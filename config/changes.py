@@ -1,0 +1,71 @@
+"""The records that people's wishes make of what stands: the command line and the console write the same.
+
+Whether a record counts is not judged here, but by every reader of the log (`config.lifecycle`).
+"""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from config.document import read_json
+from config.lifecycle import Lifecycle
+from config.records import Activation, Approval, Proposal, Rollback
+from config.rotation import Revision
+
+
+class NothingToChange(Exception):
+    """What was asked for is not there to be changed; the message says what is."""
+
+
+class Signature(NamedTuple):
+    """Who writes a record, why, and when (with zone). Where `reason` is None it is the draft's."""
+
+    author: str
+    reason: str | None
+    at: datetime
+
+    def fields(self, otherwise: str = "") -> dict[str, Any]:
+        """The fields of a record that say so."""
+        return {"author": self.author, "reason": self.reason or otherwise, "occurred_at": self.at}
+
+
+def proposal(
+    state: Lifecycle, proposed: Revision, signature: Signature, *, draft: str | None = None, base: int | None = None
+) -> Proposal:
+    """The draft with the content of `proposed`, made from revision `base`, by default the active one."""
+    on = base or len(state.revisions)
+    return Proposal(
+        **signature.fields(),
+        draft=draft or f"r{on + 1}-{proposed.sha256[:8]}",
+        base=on or 1,
+        config=read_json(proposed.canonical),
+        config_sha256=proposed.sha256,
+    )
+
+
+def review(
+    kind: type[Approval | Activation], state: Lifecycle, draft_id: str, signature: Signature, *, sha256: str = ""
+) -> Approval | Activation:
+    """The approval or activation of an open draft, whose hash began with `sha256` when its author saw it.
+
+    Raises:
+        NothingToChange: there is no such open draft, or it was edited since.
+    """
+    draft = state.drafts.get(draft_id)
+    if draft is None:
+        open_ones = ", ".join(state.drafts) or "none is"
+        raise NothingToChange(f"{draft_id} is no open draft; open: {open_ones}")
+    if not draft.revision.sha256.startswith(sha256):
+        raise NothingToChange(f"{draft_id} was edited since: it now has the hash {draft.revision.sha256}")
+    return kind(**signature.fields(draft.reason), draft=draft.id, base=draft.base, config_sha256=draft.revision.sha256)
+
+
+def rollback(state: Lifecycle, signature: Signature, to: int | None = None) -> Rollback:
+    """The return to revision `to`, by default the one before the active one.
+
+    Raises:
+        NothingToChange: there is none before it.
+    """
+    active = len(state.revisions)
+    if to is None and active == 1:
+        raise NothingToChange("revision 1 is active: there is none before it")
+    return Rollback(**signature.fields(), base=active or 1, to=to or max(active - 1, 1))
