@@ -15,6 +15,7 @@ COPY agents agents
 COPY capture capture
 COPY cli cli
 COPY config config
+COPY console console
 COPY market market
 COPY rotation rotation
 COPY streams streams

@@ -84,17 +84,21 @@ def history(records: Iterable[tuple[int, bytes]]) -> tuple[Lifecycle, list[Entry
     state = Lifecycle()
     entries: list[Entry] = []
     for offset, raw in records:
-        record: Record | None = None
-        try:
-            record = read(raw)
-            following = advance(state, raw)
-        except ConfigError as error:
-            entries.append(Entry(offset, record, refused=str(error)))
-            continue
-        made = following.active if following.active is not state.active else None
-        entries.append(Entry(offset, record, None if made is None else made.id))
-        state = following
+        state, entry = step(state, offset, raw)
+        entries.append(entry)
     return state, entries
+
+
+def step(state: Lifecycle, offset: int, raw: bytes) -> tuple[Lifecycle, Entry]:
+    """What stands after one more record, broken or not, and what came of it."""
+    record: Record | None = None
+    try:
+        record = read(raw)
+        following = advance(state, raw)
+    except ConfigError as error:
+        return state, Entry(offset, record, refused=str(error))
+    made = following.active if following.active is not state.active else None
+    return following, Entry(offset, record, None if made is None else made.id)
 
 
 def advance(state: Lifecycle, raw: bytes) -> Lifecycle:

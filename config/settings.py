@@ -36,6 +36,8 @@ class Settings:
     partitions: int = 8
     web_host: str = "127.0.0.1"
     web_port: int = 6066
+    console_host: str = "127.0.0.1"
+    console_port: int = 6067
     data: Path = Path("data")
     cache_mb: int = 256
     clock: Literal["wall", "stream"] = "wall"
@@ -114,6 +116,7 @@ class Settings:
         idempotence = "on" if self.kafka_idempotence else "off"
         return texts | {
             "LOANROUTER_WEB": f"{self.web_host}:{self.web_port}",
+            "LOANROUTER_CONSOLE": f"{self.console_host}:{self.console_port}",
             "LOANROUTER_KAFKA_IDEMPOTENCE": idempotence,
         }
 
@@ -214,6 +217,8 @@ VARIABLES = (
     Variable("LOANROUTER_PARTITIONS", "partitions", "a whole number from 1 to 1000", _whole_number(1, 1000)),
     Variable("LOANROUTER_WEB", "web_host", "host:port", lambda text: _host_and_port(text)[0]),
     Variable("LOANROUTER_WEB", "web_port", "host:port", lambda text: _host_and_port(text)[1]),
+    Variable("LOANROUTER_CONSOLE", "console_host", "host:port", lambda text: _host_and_port(text)[0]),
+    Variable("LOANROUTER_CONSOLE", "console_port", "host:port", lambda text: _host_and_port(text)[1]),
     Variable("LOANROUTER_DATA", "data", "the path of the folder for local state", Path),
     Variable("LOANROUTER_CACHE_MB", "cache_mb", "a whole number of MB from 16 to 100000", _whole_number(16, 100_000)),
     Variable("LOANROUTER_CLOCK", "clock", "wall or stream", _one_of("wall", "stream")),

@@ -33,7 +33,7 @@ def with_status(active: Revision, funder_id: str, status: Literal["active", "pau
 
 def rotation_off(active: Revision) -> Revision | str:
     """The next revision, without rotation rules: a choice by weight among those that the hard rules leave."""
-    if not _rotates(active):
+    if not rotates(active):
         return f"revision {active.id} has no rotation rules: rotation is off already"
     return _with_rules(active, {"relax_order": []})
 
@@ -41,9 +41,9 @@ def rotation_off(active: Revision) -> Revision | str:
 def rotation_on(revisions: Sequence[Revision]) -> Revision | str:
     """The next revision, with the rotation rules of the newest one that had any. The last of `revisions` is active."""
     active = revisions[-1]
-    if _rotates(active):
+    if rotates(active):
         return f"revision {active.id} has rotation rules: rotation is on already"
-    last = next((revision for revision in reversed(revisions) if _rotates(revision)), None)
+    last = next((revision for revision in reversed(revisions) if rotates(revision)), None)
     if last is None:
         return "no revision ever had rotation rules: propose some"
     rules = read_json(last.canonical)["rotation"]
@@ -58,5 +58,6 @@ def _with_rules(active: Revision, rules: dict[str, Any]) -> Revision:
     return revision_of(active.id + 1, document, msgspec.structs.replace(active.config, rotation=rotation))
 
 
-def _rotates(revision: Revision) -> bool:
+def rotates(revision: Revision) -> bool:
+    """Whether the revision has rotation rules."""
     return any(getattr(revision.config.rotation, rule) is not None for rule in _RULES)

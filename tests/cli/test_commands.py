@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS: dict[str, tuple[str, ...]] = {
     "demo": (),
     "worker": (),
+    "console": (),
     "topics create": (),
     "config check": ("config/rotation.yaml",),
     "config show": (),
@@ -41,7 +42,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "dead-letters replay": ("--yes",),
 }
 #: What prints a list or a document for other programs too.
-WITH_JSON = set(COMMANDS) - {"worker"}
+WITH_JSON = set(COMMANDS) - {"worker", "console"}
 #: What asks Kafka and does not wait for it.
 ASKING = [
     name

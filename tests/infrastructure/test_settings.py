@@ -27,6 +27,7 @@ ACCEPTED = [
     ("LOANROUTER_TOPIC_PREFIX", "team-1.", {"topic_prefix": "team-1."}),
     ("LOANROUTER_PARTITIONS", "32", {"partitions": 32}),
     ("LOANROUTER_WEB", "0.0.0.0:80", {"web_host": "0.0.0.0", "web_port": 80}),  # noqa: S104  # as in a container
+    ("LOANROUTER_CONSOLE", "[::1]:80", {"console_host": "[::1]", "console_port": 80}),
     ("LOANROUTER_DATA", "/var/lib/x", {"data": Path("/var/lib/x")}),
     ("LOANROUTER_CACHE_MB", "1024", {"cache_mb": 1024}),
     ("LOANROUTER_CLOCK", "stream", {"clock": "stream"}),
@@ -53,6 +54,7 @@ REFUSED = [
     ("LOANROUTER_CACHE_MB", "15"),
     ("LOANROUTER_WEB", "6066"),
     ("LOANROUTER_WEB", "127.0.0.1:0"),
+    ("LOANROUTER_CONSOLE", "127.0.0.1"),
     ("LOANROUTER_CLOCK", "Wall"),
     ("LOANROUTER_REPLICATION", "-1"),
     ("LOANROUTER_SESSION_TIMEOUT_SECONDS", "0"),

@@ -1,0 +1,47 @@
+"""`loanrouter console`: the web console."""
+
+import asyncio
+import logging
+import signal
+
+import click
+from redis.exceptions import RedisError
+
+from cli.kafka import ask
+from cli.main import settings_from_env
+from config.settings import Settings
+from console.people import FIRST_ADMIN
+from console.server import desk_of, serve
+from streams.topics import missing_topics
+
+
+@click.command()
+def console() -> None:
+    """Serve the web console until SIGTERM or Ctrl-C.
+
+    On LOANROUTER_CONSOLE, by default of this machine alone.
+
+    The first start makes the user admin, and prints a one-time password for it, once.
+    """
+    settings = settings_from_env()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        ask(settings, _run(settings))
+    except RedisError as error:
+        raise click.ClickException(f"Redis: {error}") from None
+
+
+async def _run(settings: Settings) -> None:
+    if missing := await missing_topics(settings):
+        raise click.ClickException(
+            f"Kafka at {settings.kafka}: no such topic: {missing[0]}; create the topics first: loanrouter topics create"
+        )
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with desk_of(settings) as desk:
+        password = await desk.people.first_admin()
+        if password is not None:
+            click.echo(f"first user: {FIRST_ADMIN}, one-time password: {password}")
+        click.echo(f"console: http://{settings.console_host}:{settings.console_port}/")
+        await serve(settings, desk, stop)

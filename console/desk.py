@@ -1,0 +1,46 @@
+"""What every page has at hand."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from config.settings import Settings
+from console.board import Board
+from console.follower import Follower
+from console.keys import TextRedis
+from console.people import People
+from console.sessions import Sessions, Visit
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The console's parts: users, sessions, the configuration's log as it is followed, and the board."""
+
+    settings: Settings
+    redis: TextRedis
+    people: People
+    sessions: Sessions
+    follower: Follower
+    board: Board
+
+
+DESK = web.AppKey("desk", Desk)
+_VISIT = "visit"
+
+
+def remember(request: web.Request, visit: Visit) -> None:
+    """Note who makes this request."""
+    request[_VISIT] = visit
+
+
+def visit_of(request: web.Request) -> Visit | None:
+    """Who makes this request; None on pages that need no login."""
+    visit: Visit | None = request.get(_VISIT)
+    return visit
+
+
+def author_of(request: web.Request) -> str:
+    """The name of the user who makes this request, on a page that needs login."""
+    visit = visit_of(request)
+    assert visit is not None
+    return visit.user.name

@@ -1,0 +1,43 @@
+"""How a page writes to the log of configuration changes: what the form says, and what came of it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from aiohttp import web
+from aiokafka.errors import KafkaError
+
+from config.changes import NothingToChange, Signature
+from config.lifecycle import Lifecycle
+from config.records import Record
+from console.desk import DESK, author_of
+from streams.config_log import RecordRefused, Written, write
+
+
+class NotWritten(Exception):
+    """Nothing has changed; the message is for a person."""
+
+
+async def field(request: web.Request, name: str) -> str:
+    """A field of the form, without blanks around it; empty when it is not there."""
+    return str((await request.post()).get(name, "")).strip()
+
+
+async def signature(request: web.Request, *, needs_reason: bool = True) -> Signature:
+    """The user of this request, now, with the form's reason; raises `NotWritten` when there has to be one."""
+    reason = await field(request, "reason")
+    if needs_reason and not reason:
+        raise NotWritten("Say why.")
+    return Signature(author_of(request), reason or None, datetime.now(UTC))
+
+
+async def put(request: web.Request, make: Callable[[Lifecycle], Record]) -> Written:
+    """Write a record, and wait until the pages show what came of it; raises `NotWritten`."""
+    desk = request.app[DESK]
+    try:
+        _, written = await write(desk.settings, make)
+        await desk.follower.until(written.entry.offset)
+    except (NothingToChange, RecordRefused) as error:
+        raise NotWritten(str(error)) from None
+    except KafkaError as error:
+        raise NotWritten(f"Kafka does not answer: {error}") from None
+    return written

@@ -1,0 +1,3 @@
+"""The Chinese texts, by their English ones."""
+
+CHINESE: dict[str, str] = {}

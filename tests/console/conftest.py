@@ -1,0 +1,46 @@
+"""One console for the tests of this folder, beside a worker on the embedded broker."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+from streams.embedded import EmbeddedKafka, EmbeddedRedis
+from tests.conftest import Broker
+from tests.console.served import ROLES, Console
+from tests.worker.conftest import CONFIG
+from tests.worker.service import Service
+
+
+class Office(NamedTuple):
+    """A console with its people, and the service that it shows."""
+
+    console: Console
+    service: Service
+
+
+@pytest.fixture(scope="package")
+def office(embedded_kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """A worker on the wall clock, whose funders are open day and night, and a console with a user of each role."""
+    data = tmp_path_factory.mktemp("office")
+    document = yaml.safe_load(CONFIG.read_text())
+    for section in document["funders"]:
+        section["open"] = "00:00-24:00"
+    config = data / "rotation.yaml"
+    config.write_text(yaml.safe_dump(document, sort_keys=False))
+    broker = Broker(embedded_kafka.bootstrap, idempotence=False)
+    with EmbeddedRedis() as redis, Service(broker.settings(redis.url, data, config=config)) as service:
+        service.create_topics()
+        service.workers.start("only")
+        with Console(service.settings) as console:
+            for name, roles in ROLES.items():
+                console.invite(name, *roles)
+            service.workers.wait_ready("only")
+            yield Office(console, service)
+
+
+@pytest.fixture
+def console(office: Office) -> Console:
+    """The console."""
+    return office.console
