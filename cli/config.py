@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
-import yaml
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from cli.config_change import VERBS
@@ -20,6 +19,7 @@ from config.records import Record
 from config.revisions import TOPIC, first_revision
 from config.rotation import Revision
 from config.settings import Settings
+from config.written import yaml_text
 from rotation.clock import rfc3339
 from rotation.events import millis
 from streams.config_log import read_log
@@ -68,14 +68,13 @@ def show(as_json: bool) -> None:
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
     about = active.about()
-    document = read_json(active.revision.canonical)
     if as_json:
-        click.echo(json.dumps({**about, "config": document}, ensure_ascii=False))
+        click.echo(json.dumps({**about, "config": read_json(active.revision.canonical)}, ensure_ascii=False))
         return
     for name, value in about.items():
         if value is not None:
             click.echo(f"# {name}: {json.dumps(value, ensure_ascii=False)}")
-    click.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120), nl=False)
+    click.echo(yaml_text(active.revision), nl=False)
 
 
 @config.command()
