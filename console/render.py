@@ -29,6 +29,11 @@ def yuan(fen: int) -> str:
     return f"{fen / 100:,.2f}".removesuffix(".00")
 
 
+def whole(number: int) -> str:
+    """A number with commas."""
+    return f"{number:,}"
+
+
 def percent(part: float) -> str:
     """A part of one as a percentage."""
     return f"{part:.1%}"
@@ -41,7 +46,7 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters |= {"shanghai": shanghai, "yuan": yuan, "percent": percent}
+_environment.filters |= {"shanghai": shanghai, "yuan": yuan, "whole": whole, "percent": percent}
 
 
 def language_of(request: web.Request) -> Language:

@@ -2,19 +2,17 @@
 
 from typing import Any
 
-import yaml
 from aiohttp import web
 
 from config.changes import NothingToChange, proposal, review, rollback
 from config.difference import differences
-from config.document import read_json
 from config.lifecycle import Lifecycle
 from config.load import load_document
 from config.problems import ConfigError
 from config.records import Activation, Approval, Proposal, Record, RotationSwitch, Withdrawal
 from config.revisions import first_revision
-from config.rotation import Revision
 from config.switches import rotates
+from config.written import yaml_text
 from console.desk import DESK
 from console.guard import Page
 from console.pages.writes import NotWritten, field, put, signature
@@ -39,7 +37,7 @@ async def revision_page(request: web.Request) -> web.Response:
         request,
         "revision.html",
         revision=found,
-        text=written(found),
+        text=yaml_text(found),
         changes=[] if before is None else differences(before, found),
     )
 
@@ -54,7 +52,7 @@ async def edit(request: web.Request) -> web.Response:
     source = state.active if draft is None or anew else draft.revision
     return _editor(
         request,
-        text=written(source),
+        text=yaml_text(source),
         base=state.active.id if draft is None or anew else draft.base,
         draft="" if draft is None else draft.id,
         seen="" if draft is None else draft.revision.sha256,
@@ -148,11 +146,6 @@ async def switch(request: web.Request) -> web.Response:
     raise web.HTTPSeeOther("/configuration")
 
 
-def written(revision: Revision) -> str:
-    """A revision as the YAML text that people edit."""
-    return yaml.safe_dump(read_json(revision.canonical), sort_keys=False, allow_unicode=True, width=120)
-
-
 def _editor(
     request: web.Request, *, error: str = "", problems: Any = (), status: int = 200, **values: Any
 ) -> web.Response:
@@ -173,7 +166,7 @@ def _draft_page(request: web.Request, error: str = "") -> web.Response:
         draft=draft,
         moved=draft.base != len(state.revisions),
         changes=differences(base, draft.revision),
-        text=written(draft.revision),
+        text=yaml_text(draft.revision),
     )
 
 
@@ -186,7 +179,7 @@ def _configuration_page(request: web.Request, error: str = "") -> web.Response:
         status=409 if error else 200,
         error=error,
         active=active,
-        text="" if active is None else written(active),
+        text="" if active is None else yaml_text(active),
         rotates=active is not None and rotates(active),
         drafts=list(follower.state.drafts.values()),
         entries=[(entry, _subject(entry.record)) for entry in reversed(follower.entries)],

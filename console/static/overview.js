@@ -2,7 +2,7 @@
 "use strict";
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 600, HEIGHT = 160, AXIS = 16, COLOURS = 8;
+const HEIGHT = 160, AXIS = 16, COLOURS = 8;
 const chart = document.getElementById("chart");
 const legend = document.getElementById("legend");
 
@@ -22,7 +22,9 @@ function show(figures) {
   const minutes = figures.minutes;
   const sums = minutes.map((minute) => Object.values(minute.funders).reduce((sum, each) => sum + each, 0));
   const most = Math.max(1, ...sums);
-  const bar = WIDTH / minutes.length, full = HEIGHT - 2 * AXIS;
+  const width = chart.clientWidth;
+  chart.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+  const bar = width / minutes.length, full = HEIGHT - 2 * AXIS;
   const drawn = [draw("text", { x: 0, y: 12, class: "label" }, String(most))];
   minutes.forEach((minute, n) => {
     let top = HEIGHT - AXIS;
@@ -39,7 +41,7 @@ function show(figures) {
     const line = draw("line", { x1: x, x2: x, y1: AXIS, y2: HEIGHT - AXIS, class: "marker" });
     const words = `${legend.dataset.change} ${marker.revision}, ${marker.author}: ${marker.reason}`;
     line.append(draw("title", {}, words));
-    drawn.push(line, draw("text", { x: x + 2, y: AXIS + 8, class: "label" }, String(marker.revision)));
+    drawn.push(line, draw("text", { x: x + 2, y: 12, class: "label" }, String(marker.revision)));
   }
   chart.replaceChildren(...drawn);
   legend.replaceChildren(...ids.map((id, colour) => {
@@ -60,10 +62,10 @@ function fill(funder) {
   if (row === null) return;
   const none = "–";
   const figures = {
-    routed: funder.routed,
+    routed: funder.routed.toLocaleString("en-US"),
     share: funder.share === null ? none : `${(100 * funder.share).toFixed(1)}%`,
     amount: funder.amount === null ? none : (funder.amount / 100).toLocaleString("en-US"),
-    count: funder.count === null ? none : funder.count,
+    count: funder.count === null ? none : funder.count.toLocaleString("en-US"),
   };
   for (const [name, value] of Object.entries(figures)) {
     row.querySelector(`[data-figure="${name}"]`).textContent = value;

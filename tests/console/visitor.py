@@ -4,6 +4,7 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
+from email.message import Message
 from http.client import HTTPMessage
 from http.cookiejar import CookieJar
 from typing import IO, Any, NamedTuple
@@ -14,7 +15,7 @@ class Answer(NamedTuple):
 
     status: int
     text: str
-    headers: HTTPMessage
+    headers: Message
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
