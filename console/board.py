@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+from redis.exceptions import WatchError
 
 from config.settings import Settings
 from console.keys import TextRedis, key
@@ -30,8 +31,12 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
     says: dict[str, Any]
 
 
+class Moved(Exception):
+    """The board does not stand where the batch begins: Redis lost it, or somebody else posted meanwhile."""
+
+
 class Posting(msgspec.Struct):
-    """What a batch of records adds to the board."""
+    """What a batch of records adds to the board; `offsets` are the next ones of its partitions."""
 
     offsets: dict[str, int] = msgspec.field(default_factory=dict)
     events: list[tuple[str, Event]] = msgspec.field(default_factory=list)
@@ -65,14 +70,24 @@ class Board:
 
     # -- what the projection does
 
-    async def offsets(self) -> Mapping[str, int]:
+    async def offsets(self) -> dict[str, int]:
         """The next offset of each partition, as `post` was told them."""
         found: dict[str, str] = await self._redis.hgetall(self._key("offsets"))
         return {partition: int(offset) for partition, offset in found.items()}
 
-    async def post(self, posting: Posting) -> None:
-        """Add a batch, all or nothing, together with the offsets after it."""
+    async def post(self, posting: Posting, stood: Mapping[str, int]) -> None:
+        """Add a batch, all or nothing, together with the offsets after it.
+
+        Raises:
+            Moved: the board stands elsewhere than at the offsets `stood`; nothing was added.
+        """
         async with self._redis.pipeline(transaction=True) as pipe:
+            await pipe.watch(self._key("offsets"))
+            stands = {name: int(offset) for name, offset in (await pipe.hgetall(self._key("offsets"))).items()}
+            lost = bool(stood) and not stands
+            if lost or any(stands.get(name) != stood.get(name) for name in posting.offsets):
+                raise Moved
+            pipe.multi()
             self._post_events(pipe, posting.events)
             self._post_flow(pipe, posting.decisions)
             for state in posting.states:
@@ -81,7 +96,10 @@ class Board:
                 pipe.lpush(self._key("alerts"), *map(_text, posting.alerts))
                 pipe.ltrim(self._key("alerts"), 0, ALERTS - 1)
             pipe.hset(self._key("offsets"), mapping={name: str(offset) for name, offset in posting.offsets.items()})
-            await pipe.execute()
+            try:
+                await pipe.execute()
+            except WatchError:
+                raise Moved from None
         for family, most in (("borrower", BORROWERS), ("drawdown", DRAWDOWNS), ("minute", MINUTES)):
             await self._forget_oldest(family, most)
 

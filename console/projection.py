@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
 from config.settings import Settings
-from console.board import Board, Event, Posting
+from console.board import Board, Event, Moved, Posting
 from rotation.events import millis
 from rotation.outputs import CaptureAlert, CreditApplication, Decision, FunderState
 from streams.batches import Record
@@ -46,19 +46,20 @@ class _Anybody(Container[str]):
 
 
 class _FromTheBoard(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Goes on from where the board stands; where it knows nothing, from the beginning."""
+    """Goes on from where the board stands (`stood`); where it knows nothing, from the beginning."""
 
     def __init__(self, consumer: AIOKafkaConsumer, board: Board) -> None:
         self._consumer = consumer
         self._board = board
+        self.stood: dict[str, int] = {}
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         pass
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        stands = await self._board.offsets()
+        self.stood = await self._board.offsets()
         for tp in assigned:
-            if (offset := stands.get(_name(tp))) is not None:
+            if (offset := self.stood.get(_name(tp))) is not None:
                 self._consumer.seek(tp, offset)
 
 
@@ -67,6 +68,8 @@ async def project(settings: Settings, board: Board) -> None:
     while True:
         try:
             await _project(settings, board)
+        except Moved:
+            log.info("the board stands elsewhere than expected: the projection begins anew from there")
         except (KafkaError, RedisError, OSError) as error:
             log.warning("the projection waits: %s", error)
             await asyncio.sleep(_RETRY_SECONDS)
@@ -85,11 +88,14 @@ async def _project(settings: Settings, board: Board) -> None:
     )
     try:
         await consumer.start()
-        consumer.subscribe([topic_name(settings, topic) for topic in TOPICS], listener=_FromTheBoard(consumer, board))
+        listener = _FromTheBoard(consumer, board)
+        consumer.subscribe([topic_name(settings, topic) for topic in TOPICS], listener=listener)
         while True:
             fetched = await consumer.getmany(timeout_ms=1000, max_records=_AT_ONCE)
             if fetched:
-                await board.post(posting(settings, fetched))
+                made = posting(settings, fetched)
+                await board.post(made, listener.stood)
+                listener.stood.update(made.offsets)
     finally:
         await stop_consumer(consumer)
 
