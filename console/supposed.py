@@ -39,7 +39,7 @@ def suppose(decision: Decision, config: RotationConfig, past: Iterable[Event], l
         return []
     answers = []
     for n in range(longest + 1):
-        if n == rule.n or n > len(ledger) > rule.n:
+        if n == rule.n or n > len(ledger):
             continue
         now_barred = set(ledger[-n:]) if n else set()
         left = [each.funder_id for each in decision.candidates if each.funder_id not in now_barred]

@@ -1,4 +1,4 @@
-"""One console for the tests of this folder, beside a worker on the embedded broker."""
+"""One console for the tests of this folder, beside two workers on the embedded broker."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -8,8 +8,9 @@ import yaml
 
 from streams.embedded import EmbeddedKafka, EmbeddedRedis
 from tests.conftest import Broker
+from tests.console.chromium import Chromium
 from tests.console.served import ROLES, Console
-from tests.worker.conftest import CONFIG
+from tests.worker.conftest import CONFIG, PAIR
 from tests.worker.service import Service
 
 
@@ -22,7 +23,7 @@ class Office(NamedTuple):
 
 @pytest.fixture(scope="package")
 def office(embedded_kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    """A worker on the wall clock, whose funders are open day and night, and a console with a user of each role."""
+    """Two workers on the wall clock, funders open day and night, and a console with a user of each role."""
     data = tmp_path_factory.mktemp("office")
     document = yaml.safe_load(CONFIG.read_text())
     for section in document["funders"]:
@@ -32,11 +33,12 @@ def office(embedded_kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFacto
     broker = Broker(embedded_kafka.bootstrap, idempotence=False)
     with EmbeddedRedis() as redis, Service(broker.settings(redis.url, data, config=config)) as service:
         service.create_topics()
-        service.workers.start("only")
+        for name in PAIR:
+            service.workers.start(name)
         with Console(service.settings) as console:
             for name, roles in ROLES.items():
                 console.invite(name, *roles)
-            service.workers.wait_ready("only")
+            service.workers.wait_ready(*PAIR)
             yield Office(console, service)
 
 
@@ -44,3 +46,10 @@ def office(embedded_kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFacto
 def console(office: Office) -> Console:
     """The console."""
     return office.console
+
+
+@pytest.fixture(scope="package")
+def chromium(office: Office) -> Iterator[Chromium]:
+    """A browser at the console, on a light screen of 1200 × 900."""
+    with Chromium(office.console.address) as browser:
+        yield browser
