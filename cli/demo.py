@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -28,6 +29,8 @@ from config.load import load_file
 from config.revisions import first_revision
 from config.rotation import Revision
 from config.settings import Settings
+from console.keys import connect
+from console.people import ROLES, People
 from market.audit import audit
 from market.drive import Drive, now_ms
 from market.journal import Journal
@@ -46,8 +49,8 @@ _ENDING = "ending: waiting for the decisions on what was asked last"
 _SLACK_MS = 5_000
 
 
-class WorkerDied(Exception):
-    """The demo's worker ended by itself; the message holds what it wrote last."""
+class ProcessDied(Exception):
+    """A process of the demo ended by itself; the message says which, and holds what it wrote last."""
 
 
 @click.command()
@@ -57,6 +60,7 @@ class WorkerDied(Exception):
 @click.option("--rate", type=click.FloatRange(1, 2000), default=20.0, show_default=True, help="Drawdowns a second.")
 @click.option("--kafka", help="A Kafka (host:port) to use, where the demo's topics stay.")
 @click.option("--redis", "redis_url", help="URL of a Redis to use.")
+@click.option("--console/--no-console", default=True, help="With the web console, unless another Redis is used.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON; implies --headless.")
 def demo(
     headless: bool,
@@ -65,6 +69,7 @@ def demo(
     rate: float,
     kafka: str | None,
     redis_url: str | None,
+    console: bool,
     as_json: bool,
 ) -> None:
     """Show borrowers being rotated across funders by a real worker on a real broker.
@@ -79,14 +84,16 @@ def demo(
         settings = _settings(stack, kafka, redis_url)
         try:
             ask(settings, create_topics(settings))
-            with _worker(settings) as died:
+            with _process(settings, "worker") as died:
                 _say("starting a worker")
                 _wait_until_ready(settings, died)
                 _say(f"the worker is ready after {(now_ms() - began) / 1000:.1f} s; now borrowers ask for money")
-                journal, revision, ended_at = ask(settings, _play(settings, died, seed, rate, seconds, live=live))
+                shown = console and redis_url is None
+                playing = _play(settings, died, seed, rate, seconds, live=live, console=shown)
+                journal, revision, ended_at = ask(settings, playing)
                 _say("stopping the worker, and auditing all that was read")
-        except WorkerDied as error:
-            raise click.ClickException(f"the worker died: {error}") from None
+        except ProcessDied as error:
+            raise click.ClickException(f"the {error}") from None
         except TopicsError as error:
             raise click.ClickException(str(error)) from None
     report = audit(journal.records, [revision], ended_at=ended_at, prefix=settings.topic_prefix, slack_ms=_SLACK_MS)
@@ -112,6 +119,7 @@ def _settings(stack: ExitStack, kafka: str | None, redis_url: str | None) -> Set
         config=Path(str(files("market").joinpath("rotation.yaml"))),
         topic_prefix=given.topic_prefix if kafka is None else f"{given.topic_prefix}demo-{uuid.uuid4().hex[:8]}.",
         web_port=free_port(),
+        console_port=free_port(),
         data=folder / "data",
         session_timeout_seconds=_SESSION_SECONDS if kafka is None else given.session_timeout_seconds,
         clock="wall",
@@ -120,13 +128,27 @@ def _settings(stack: ExitStack, kafka: str | None, redis_url: str | None) -> Set
     return settings
 
 
+async def _open_console(settings: Settings, until: ExitStack) -> str:
+    """Start the web console, with a user for each role; gives where it is and how to log in."""
+    password = secrets.token_hex(4)
+    async with connect(settings) as redis:
+        people = People(redis, settings)
+        for role in ROLES:
+            await people.add(role, [role], password)
+    until.enter_context(_process(settings, "console"))
+    return f"http://{settings.console_host}:{settings.console_port}/ as operator, password {password}"
+
+
 @contextmanager
-def _worker(settings: Settings) -> Iterator[Callable[[], None]]:
-    """A worker process for the time of the context; the callable raises `WorkerDied` once it ended by itself."""
-    log = settings.data / "worker.log"
+def _process(settings: Settings, command: str) -> Iterator[Callable[[], None]]:
+    """A command of ours as a process for the time of the context.
+
+    The callable raises `ProcessDied` once it ended by itself.
+    """
+    log = settings.data / f"{command}.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(  # our own command
-            [sys.executable, "-c", "from cli.main import main; main()", "worker"],
+        process = subprocess.Popen(  # noqa: S603  # our own command
+            [sys.executable, "-c", "from cli.main import main; main()", command],
             env=os.environ | settings.environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -137,7 +159,8 @@ def _worker(settings: Settings) -> Iterator[Callable[[], None]]:
 
     def check() -> None:
         if process.poll() is not None:
-            raise WorkerDied(f"exit code {process.returncode}\n{log.read_text(errors='replace')[-2000:]}")
+            last = log.read_text(errors="replace")[-2000:]
+            raise ProcessDied(f"{command} died: exit code {process.returncode}\n{last}")
 
     try:
         yield check
@@ -150,7 +173,7 @@ def _worker(settings: Settings) -> Iterator[Callable[[], None]]:
 
 
 def _wait_until_ready(settings: Settings, died: Callable[[], None]) -> None:
-    """Wait for the worker, so that nobody's first drawdown waits for its start; raises `WorkerDied`."""
+    """Wait for the worker, so that nobody's first drawdown waits for its start; raises `ProcessDied`."""
     deadline, reasons = monotonic() + _READY_SECONDS, "it does not answer"
     while monotonic() < deadline:
         died()
@@ -166,7 +189,14 @@ def _wait_until_ready(settings: Settings, died: Callable[[], None]) -> None:
 
 
 async def _play(
-    settings: Settings, died: Callable[[], None], seed: int, rate: float, seconds: int | None, *, live: bool
+    settings: Settings,
+    died: Callable[[], None],
+    seed: int,
+    rate: float,
+    seconds: int | None,
+    *,
+    live: bool,
+    console: bool,
 ) -> tuple[Journal, Revision, int]:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -180,15 +210,22 @@ async def _play(
 
     playing = asyncio.create_task(Drive(settings, journal).run(market, stop))
     shown = Live(screen=True, auto_refresh=False) if live else None
-    begun, said = monotonic(), monotonic()
-    with shown or ExitStack():
+    begun, said, where = monotonic(), monotonic(), ""
+    with ExitStack() as opened:
+        if shown is not None:
+            opened.enter_context(shown)
         while not playing.done():
             died()
+            if console and not where and journal.first_decision_at is not None:  # so that it does not slow the start
+                where = await _open_console(settings, opened)
+                if shown is None:
+                    _say(f"console: {where}; there are {', '.join(ROLES)}")
             elapsed = monotonic() - begun
             if seconds is not None and elapsed >= seconds:
                 stop.set()
             if shown is not None:
-                status = _ENDING if stop.is_set() else f"{elapsed:.0f} s, seed {seed}. Ctrl-C ends and sums up"
+                going_on = f"{elapsed:.0f} s, seed {seed}. Ctrl-C ends and sums up. {where}"
+                status = _ENDING if stop.is_set() else going_on
                 size = shown.console.size
                 shown.update(
                     screen(policy, journal, now=now_ms(), size=(size.width, size.height), status=status),

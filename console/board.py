@@ -55,6 +55,21 @@ class Minute(NamedTuple):
     relaxed: int
 
 
+#: Of what happened in the same millisecond, what causes the other comes first.
+_CAUSES = {
+    topic: place
+    for place, topic in enumerate(
+        (
+            "credit-grants",
+            "drawdown-requests",
+            "routing-decisions",
+            "drawdown-outcomes",
+            "repayments",
+            "credit-applications",
+        )
+    )
+}
+
 _event = msgspec.json.Decoder(Event)
 _state = msgspec.json.Decoder(FunderState)
 _alert = msgspec.json.Decoder(CaptureAlert)
@@ -162,7 +177,7 @@ class Board:
         """What happened to a borrower lately, newest first, a repeated record once."""
         found = await self._redis.lrange(self._key("borrower", customer_id), 0, -1)
         events = [_event.decode(text) for text in dict.fromkeys(found)]
-        return sorted(events, key=lambda event: event.at, reverse=True)
+        return sorted(events, key=lambda event: (event.at, _CAUSES[event.topic]), reverse=True)
 
     async def borrowers(self, most: int) -> list[str]:
         """The borrowers of the newest events."""

@@ -17,7 +17,10 @@ function clock(at) {
   return new Date(at).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: "Asia/Shanghai" });
 }
 
+let latest = null;
+
 function show(figures) {
+  latest = figures;
   const ids = figures.funders.map((funder) => funder.id);
   const minutes = figures.minutes;
   const sums = minutes.map((minute) => Object.values(minute.funders).reduce((sum, each) => sum + each, 0));
@@ -83,4 +86,5 @@ async function refresh() {
   setTimeout(refresh, 2000);
 }
 
+addEventListener("resize", () => { if (latest !== null) show(latest); });
 refresh();

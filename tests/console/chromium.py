@@ -127,7 +127,7 @@ class Chromium:
 
     def complaints(self) -> list[str]:
         """What the browser has complained of, such as a script that was refused; each once."""
-        return [entry["message"] for entry in self.driver.get_log("browser")]
+        return [entry["message"] for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
 
     def barriers(self) -> list[str]:
         """What axe finds against the page's accessibility."""

@@ -39,6 +39,7 @@ PAGES = {
     "nowhere": ("/nowhere", "vera"),
 }
 PICTURED = ("overview", "borrower", "decision", "funder", "configuration", "editor", "draft")
+OTHERS = 30
 PHONE, DESK = (390, 844), (1100, 800)
 
 
@@ -47,7 +48,10 @@ def shown(office: Office) -> str:
     """A service with something on every page; gives the id of an open draft."""
     service, at = office.service, now()
     funders = [funder["id"] for funder in service.document["funders"]]
-    service.tell(*(grant(funder_id, at, customer_id=BORROWER) for funder_id in funders))
+    for customer_id in (BORROWER, *(service.customer() for _ in range(OTHERS))):
+        service.tell(*(grant(funder_id, at, customer_id=customer_id) for funder_id in funders))
+        if customer_id != BORROWER:
+            service.tell(request(f"dd-{customer_id}", now(), customer_id=customer_id))
     for number in (1, 2, 3):
         drawdown_id = f"dd-shown-{number}"
         service.tell(request(drawdown_id, now(), customer_id=BORROWER))

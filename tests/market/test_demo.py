@@ -20,6 +20,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.console.visitor import Visitor
+from tests.processes import until
+
 COMMAND = [sys.executable, "-c", "from cli.main import main; main()", "demo", "--seed", "7"]
 #: Until the first decision; long, since a loaded machine starts slowly. Seconds.
 START_WITHIN = 90
@@ -111,6 +114,32 @@ def test_a_demo_ends_with_a_clean_summary(started: set[Process]) -> None:
     assert 0 < summary["latency_p50"] <= summary["latency_p99"]
     assert summary["first_decision_seconds"] > 0
     assert started.isdisjoint(_processes())
+
+
+def test_the_console_is_open_while_it_plays(started: set[Process]) -> None:
+    """Its address and a password are told; who logs in sees the funders and may do what the name says. It ends too."""
+    demo = _start("--json")
+    assert demo.stderr is not None
+    deadline = time.monotonic() + START_WITHIN
+    while not (told := re.search(r"console: (http://\S+)/ as (\w+), password (\w+)", demo.stderr.readline())):
+        assert demo.poll() is None
+        assert time.monotonic() < deadline, "no console in time"
+    started |= _family(demo.pid)
+    assert "console" in " ".join(process.command for process in started)
+    visitor = Visitor(told[1])
+    until(lambda: _answers(visitor), 60)
+    assert visitor.log_in(told[2], told[3]).status == 303
+    assert "bank-jiangnan" in visitor.get("/").text
+    assert "/funders/bank-jiangnan/pause" in visitor.get("/funders/bank-jiangnan").text
+    demo.send_signal(signal.SIGINT)
+    assert _summary(demo)["good"]
+    assert started.isdisjoint(_processes())
+
+
+def _answers(visitor: Visitor) -> bool:
+    with suppress(OSError):
+        return visitor.get("/login").status == 200
+    return False
 
 
 def test_sigint_ends_a_demo_and_its_processes(started: set[Process], monkeypatch: pytest.MonkeyPatch) -> None:
