@@ -37,7 +37,7 @@ class Settings:
     web_host: str = "127.0.0.1"
     web_port: int = 6066
     console_host: str = "127.0.0.1"
-    console_port: int = 6067
+    console_port: int = 6065
     data: Path = Path("data")
     cache_mb: int = 256
     clock: Literal["wall", "stream"] = "wall"

@@ -62,8 +62,13 @@ def test_the_services_start_in_order(compose: dict[str, Any]) -> None:
         "prometheus": {},
         "alertmanager": {},
         "grafana": {"prometheus": "service_started"},
+        "console": {
+            "kafka": "service_healthy",
+            "redis": "service_healthy",
+            "topics": "service_completed_successfully",
+        },
     }
-    assert all("healthcheck" in services[name] for name in ("kafka", "redis", "worker"))
+    assert all("healthcheck" in services[name] for name in ("kafka", "redis", "worker", "console"))
     assert services["kafka"]["image"] == "apache/kafka:4.3.1"
 
 
@@ -86,7 +91,7 @@ def test_ports_are_published_on_loopback_only(compose: dict[str, Any]) -> None:
 
 def test_our_containers_have_no_privileges(compose: dict[str, Any]) -> None:
     """Read-only file system, no capabilities, no way to gain them, and a user that is not root."""
-    for name in ("topics", "worker"):
+    for name in ("topics", "worker", "console"):
         service = compose["services"][name]
         assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
         assert "no-new-privileges:true" in service["security_opt"]
@@ -115,7 +120,7 @@ def test_what_is_mounted_is_there(compose: dict[str, Any]) -> None:
 
 def test_the_services_get_settings_that_exist_and_can_be_read(compose: dict[str, Any]) -> None:
     """Each variable given to a container is one of ours, and its default is a good value."""
-    for name in ("topics", "worker"):
+    for name in ("topics", "worker", "console"):
         env = compose["services"][name]["environment"]
         assert set(env) <= {variable.name for variable in VARIABLES}
         assert Settings.from_env(env).kafka == "kafka:19092"
