@@ -7,6 +7,7 @@ import signal
 import click
 from redis.exceptions import RedisError
 
+from cli.address import refuse_taken
 from cli.kafka import ask
 from cli.main import settings_from_env
 from config.settings import Settings
@@ -25,6 +26,7 @@ def console() -> None:
     """
     settings = settings_from_env()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    refuse_taken("LOANROUTER_CONSOLE", settings.console_host, settings.console_port)
     try:
         ask(settings, _run(settings))
     except RedisError as error:

@@ -1,11 +1,11 @@
 """`loanrouter worker`: one stream worker."""
 
 import logging
-import socket
 
 import click
 
 from agents.worker import serving
+from cli.address import refuse_taken
 from cli.main import settings_from_env
 from config.load import load_file
 from config.problems import ConfigError
@@ -43,11 +43,7 @@ def _check_surroundings(settings: Settings) -> None:
         settings.data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise click.UsageError(f"LOANROUTER_DATA: {settings.data} cannot be created: {error.strerror}") from None
-    try:
-        socket.create_server((settings.web_host, settings.web_port)).close()
-    except OSError as error:
-        address = f"{settings.web_host}:{settings.web_port}"
-        raise click.UsageError(f"LOANROUTER_WEB: cannot listen on {address}: {error.strerror}") from None
+    refuse_taken("LOANROUTER_WEB", settings.web_host, settings.web_port)
 
 
 def _first(settings: Settings) -> Revision:

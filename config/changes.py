@@ -29,9 +29,18 @@ class Signature(NamedTuple):
 
 
 def proposal(
-    state: Lifecycle, proposed: Revision, signature: Signature, *, draft: str | None = None, base: int | None = None
+    state: Lifecycle,
+    proposed: Revision,
+    signature: Signature,
+    *,
+    draft: str | None = None,
+    base: int | None = None,
+    replaces: str | None = None,
 ) -> Proposal:
-    """The draft with the content of `proposed`, made from revision `base`, by default the active one."""
+    """The draft with the content of `proposed`, made from revision `base`, by default the active one.
+
+    `replaces` is the hash of the version that was edited, empty where there was none; None for whichever stands.
+    """
     on = base or len(state.revisions)
     return Proposal(
         **signature.fields(),
@@ -39,6 +48,7 @@ def proposal(
         base=on or 1,
         config=read_json(proposed.canonical),
         config_sha256=proposed.sha256,
+        replaces=replaces,
     )
 
 

@@ -146,6 +146,9 @@ def _proposed(state: Lifecycle, record: Proposal) -> Lifecycle:
     if findings:
         raise refused(findings)
     earlier = state.drafts.get(record.draft)
+    if record.replaces is not None and record.replaces != ("" if earlier is None else earlier.revision.sha256):
+        stands = "is no draft" if earlier is None else f"now has the hash {earlier.revision.sha256}"
+        raise _broken("replaces", f"somebody else was first: {record.draft} {stands}; look at it again")
     before = () if earlier is None else tuple(each for each in earlier.authors if each != record.author)
     draft = Draft(record.draft, revision, record.reason, (*before, record.author))
     return msgspec.structs.replace(state, drafts={**state.drafts, draft.id: draft})

@@ -1,6 +1,6 @@
 """The records of `rotation-config`, one kind for each thing that can happen to a configuration (`config.lifecycle`)."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -8,6 +8,10 @@ from config.document import read_json
 from config.load import build
 from config.revisions import RevisionRecord, Sha256, Time, read_record, refused, rfc3339
 from config.rotation import Id, Positive, Text
+
+_Replaced = Annotated[
+    str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$(?!\n)", description="64 hexadecimal digits, or empty")
+]
 
 
 class _Signed(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,13 +23,18 @@ class _Signed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Proposal(_Signed, frozen=True, kw_only=True):
-    """A draft, or the next version of one, made from the revision `base`. It voids all approvals of the draft."""
+    """A draft, or the next version of one, made from the revision `base`. It voids all approvals of the draft.
+
+    `replaces` is the hash of the version that its author edited, empty for a new draft: when another one stands, it is
+    refused. Without it, it takes the place of whatever stands.
+    """
 
     kind: Literal["propose"] = "propose"
     draft: Id
     base: Positive
     config: dict[str, Any]
     config_sha256: Sha256
+    replaces: _Replaced | None = None
 
 
 class Approval(_Signed, frozen=True, kw_only=True):

@@ -7,21 +7,21 @@ from aiohttp import web
 from config.settings import Settings
 from console.board import Board
 from console.follower import Follower
-from console.keys import TextRedis
 from console.people import People
 from console.sessions import Sessions, Visit
+from streams.reservations import RedisBook
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The console's parts: users, sessions, the configuration's log as it is followed, and the board."""
+    """The console's parts: users, sessions, the configuration's log as it is followed, the board, the reservations."""
 
     settings: Settings
-    redis: TextRedis
     people: People
     sessions: Sessions
     follower: Follower
     board: Board
+    book: RedisBook
 
 
 DESK = web.AppKey("desk", Desk)

@@ -1,11 +1,13 @@
 """The console's web server."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
+from redis.exceptions import RedisError
 
 from config.settings import Settings
 from console.board import Board
@@ -18,6 +20,9 @@ from console.people import People
 from console.projection import project
 from console.render import problem
 from console.sessions import Sessions
+from streams.reservations import RedisBook
+
+log = logging.getLogger("loanrouter.console")
 
 PAGES: tuple[Page, ...] = (*overview.PAGES, *borrowers.PAGES, *funders.PAGES, *configuration.PAGES, *people.PAGES)
 _LARGEST_REQUEST = 2 * 1024 * 1024
@@ -27,14 +32,16 @@ _LARGEST_REQUEST = 2 * 1024 * 1024
 async def desk_of(settings: Settings) -> AsyncIterator[Desk]:
     """The desk, connected; raises `KafkaError` or `RedisError` when a server does not answer."""
     redis = connect(settings)
+    book = RedisBook.connect(settings.redis, settings.redis_password, settings.topic_prefix, settings.partitions)
     follower = Follower(settings)
     try:
         await redis.ping()
         await follower.start()
         users = People(redis, settings)
-        yield Desk(settings, redis, users, Sessions(redis, settings, users), follower, Board(redis, settings))
+        yield Desk(settings, users, Sessions(redis, settings, users), follower, Board(redis, settings), book)
     finally:
         await follower.stop()
+        await book.aclose()
         await redis.aclose()
 
 
@@ -74,8 +81,11 @@ async def serve(settings: Settings, desk: Desk, stop: asyncio.Event) -> None:
 async def _in_words(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Say on a page of ours that there is no such page."""
+    """Say on a page of ours what cannot be had."""
     try:
         return await handler(request)
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
         return problem(request, error.status, "There is no such page.")
+    except RedisError as error:
+        log.warning("Redis does not answer: %s", error)
+        return problem(request, 503, "Redis does not answer: try again in a moment.")

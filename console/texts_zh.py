@@ -3,6 +3,7 @@
 PAGES = {
     "Activate now": "立即生效",
     "Active: revision": "当前生效：版本",
+    "All of it": "全部",
     "Amount today (yuan)": "今日金额（元）",
     "Another revision became active since: make the change again in what is active now.": (
         "此后已有其他版本生效：请在当前生效的版本上重新修改。"
@@ -148,6 +149,7 @@ ANSWERS = {
     "Say why.": "请填写理由。",
     "No such change.": "没有这种操作。",
     "There is no such page.": "没有这个页面。",
+    "Redis does not answer: try again in a moment.": "Redis 没有响应：请稍后再试。",
     "This request comes from another site.": "该请求来自其他网站。",
     "Nothing has changed: log in first.": "没有任何改动：请先登录。",
     "Nothing has changed: the page was out of date. Open it again and retry.": (

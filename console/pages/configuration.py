@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from config.changes import NothingToChange, proposal, review, rollback
+from config.changes import proposal, review, rollback
 from config.difference import differences
 from config.lifecycle import Lifecycle
 from config.load import load_document
@@ -19,6 +19,7 @@ from console.pages.writes import NotWritten, field, put, signature
 from console.render import page
 
 _SOURCE = "draft"
+_NEWEST = 50
 
 
 async def configuration(request: web.Request) -> web.Response:
@@ -86,13 +87,8 @@ async def propose(request: web.Request) -> web.Response:
         return _editor(request, **again, problems=error.problems, status=422)
 
     def make(state: Lifecycle) -> Proposal:
-        open_one = state.drafts.get(draft)
-        if draft and (open_one is None or open_one.revision.sha256 != seen):
-            raise NothingToChange(f"{draft} was changed by somebody else since: open it again")
-        made = proposal(state, proposed, signed, draft=draft or None, base=int(base) if base.isdecimal() else None)
-        if not draft and made.draft in state.drafts:
-            raise NothingToChange(f"this is proposed already, as {made.draft}")
-        return made
+        on = int(base) if base.isdecimal() else None
+        return proposal(state, proposed, signed, draft=draft or None, base=on, replaces=seen)
 
     try:
         result = await put(request, make)
@@ -173,6 +169,7 @@ def _draft_page(request: web.Request, error: str = "") -> web.Response:
 def _configuration_page(request: web.Request, error: str = "") -> web.Response:
     follower = request.app[DESK].follower
     active = follower.state.active
+    shown = len(follower.entries) if "all" in request.query else _NEWEST
     return page(
         request,
         "configuration.html",
@@ -182,7 +179,8 @@ def _configuration_page(request: web.Request, error: str = "") -> web.Response:
         text="" if active is None else yaml_text(active),
         rotates=active is not None and rotates(active),
         drafts=list(follower.state.drafts.values()),
-        entries=[(entry, _subject(entry.record)) for entry in reversed(follower.entries)],
+        entries=[(entry, _subject(entry.record)) for entry in reversed(follower.entries[-shown:])],
+        more=len(follower.entries) > shown,
         earlier=sorted(follower.state.revisions, reverse=True)[1:],
     )
 

@@ -15,7 +15,7 @@ from rotation.events import millis
 from rotation.outputs import FunderState
 from rotation.policy import Policy
 from rotation.reservations import Usage
-from streams.reservations import BookUnavailable, NeedsRestore, RedisBook
+from streams.reservations import BookUnavailable, NeedsRestore
 
 MINUTES_SHOWN = 60
 _ALERTS_SHOWN = 10
@@ -90,14 +90,10 @@ def _rows(
 
 async def _usage(desk: Desk, revision: Revision, now: int) -> dict[str, Usage]:
     """What each funder's quota of the day holds; nothing while the reservation book cannot tell."""
-    settings = desk.settings
-    book = RedisBook.connect(settings.redis, settings.redis_password, settings.topic_prefix, settings.partitions)
     try:
-        return await book.usage(shanghai_day(now), now, Policy(revision, {}, -1).limits)
+        return await desk.book.usage(shanghai_day(now), now, Policy(revision, {}, -1).limits)
     except (BookUnavailable, NeedsRestore):
         return {}
-    finally:
-        await book.aclose()
 
 
 def _changes(desk: Desk) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ VERSIONS = [changed(("funders", 0, "weight"), weight) for weight in (4, 5)]
 SHA256 = [first_revision(version).sha256 for version in VERSIONS]
 
 
-def propose(author: str, version: int = 0, base: int = 1, draft: str = "d") -> Proposal:
+def propose(author: str, version: int = 0, base: int = 1, draft: str = "d", *, replaces: str | None = None) -> Proposal:
     """A draft with one of the versions."""
     return Proposal(
         author=author,
@@ -38,6 +38,7 @@ def propose(author: str, version: int = 0, base: int = 1, draft: str = "d") -> P
         base=base,
         config=VERSIONS[version],
         config_sha256=SHA256[version],
+        replaces=replaces,
     )
 
 

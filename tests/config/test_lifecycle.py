@@ -93,6 +93,21 @@ REFUSED: dict[str, tuple[tuple[Record, ...], Record, tuple[str, str]]] = {
         propose("wei", base=2),
         ("base", "made for revision 2, but 1 is active now"),
     ),
+    "an edit of what was edited since": (
+        EDITED,
+        propose("ming", replaces=SHA256[0]),
+        ("replaces", f"somebody else was first: d now has the hash {SHA256[1]}; look at it again"),
+    ),
+    "a new draft under the id of an open one": (
+        (propose("wei"),),
+        propose("li", replaces=""),
+        ("replaces", f"somebody else was first: d now has the hash {SHA256[0]}; look at it again"),
+    ),
+    "an edit of no draft": (
+        (),
+        propose("li", replaces=SHA256[0]),
+        ("replaces", "somebody else was first: d is no draft; look at it again"),
+    ),
     "an approval of no draft": ((), approve("li"), ("draft", "d is no draft")),
     "activated twice": (
         (propose("wei"), approve("li"), activate("wei")),
@@ -164,6 +179,15 @@ def test_of_two_activations_the_first_counts() -> None:
     assert refusal(both, activate("x", version=1, draft="e")) is None
     assert refusal(state, activate("x", version=1, draft="e")) == ("base", "made for revision 1, but 2 is active now")
     assert state.drafts.keys() == {"e"}
+
+
+def test_of_two_edits_of_one_version_the_first_counts() -> None:
+    """Whoever edits what stands says so; a new draft says that there is none."""
+    state = after(propose("wei", replaces=""), propose("li", version=1, replaces=SHA256[0]))
+
+    assert state.drafts["d"].authors == ("wei", "li")
+    assert refusal(state, propose("ming", replaces=SHA256[0])) is not None
+    assert refusal(state, propose("ming", replaces=SHA256[1])) is None
 
 
 def test_an_overtaken_draft_is_proposed_anew_on_the_new_base() -> None:

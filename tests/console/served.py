@@ -70,6 +70,12 @@ class Console:
         self._process.terminate()
         return self._process.wait(30)
 
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process is not None
+        return self._process.pid
+
     def one_time(self) -> list[str]:
         """The one-time passwords that it has printed."""
         return re.findall(r"one-time password: (\S+)", self.log())
