@@ -189,7 +189,13 @@ STATUSES = {
     "tighter credit": "授信收紧",
     "a dearer price": "价格上涨",
     "an outage": "系统故障",
-    "other borrowers than before": "客群变化",
+    "other borrowers": "客群变化",
+    "other borrowers than elsewhere": "客群与其他资方不同",
+    "bad service": "服务差",
+    "bad service and a dear price together": "服务差且价格高",
+    "borrowers with seasonal income": "借款人收入有季节性",
+    "complaints about service": "对服务的投诉",
+    "reports that were asked for": "受人引导的举报",
     "contact data leaked elsewhere": "联系方式从别处泄露",
 }
 
@@ -216,6 +222,7 @@ MEANINGS = {
     "the funder has not seen the borrower yet, and enough other funders have": (
         "该资方尚未接触过该借款人，而接触过的资方已经够多"
     ),
+    "the funder is expected to capture too many borrowers of this risk grade": "预计该资方会截留过多该风险等级的借款人",
     "the funder ranked first among several candidates": "该资方在多个候选中排第一",
     "no other funder was left": "没有其他资方可选",
     "rotation rules were given up (see relaxed)": "放宽了轮转规则（见放宽的规则）",

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from capture.review import EXPLANATIONS
+from capture.alarms import READINGS
 from config.records import Record
 from console import guard, server
 from console.pages import people, writes
@@ -55,7 +55,7 @@ def test_every_code_is_known() -> None:
         *("routed", "held", "rejected"),
         *get_args(FunderStateName),
         *meanings().values(),
-        *(words for each in EXPLANATIONS.values() for words in each),
+        *(words for reading in READINGS.values() for words in reading.could_also_be),
         *kinds,
     }
 

@@ -18,7 +18,7 @@ def test_a_funder_that_calls_canaries_is_throttled(stream: Service) -> None:
 
     The person sets the funder free, and it stays free.
     """
-    at = stream.day()
+    at = max(stream.day() for _ in range(7))  # other tests may have let some days pass
     staff = [stream.customer() for _ in range(STAFF)]
     for customer_id in staff:
         stream.tell(grant(ACCUSED, at, customer_id=customer_id))
