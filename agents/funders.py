@@ -122,12 +122,12 @@ class FunderBook:
     def _refresh(self, funder: Funder, known: FunderRecord, now: int, stamp: int) -> list[Output]:
         """What is to be said of a funder, when anything changed."""
         config = self._guide.policy.config
-        rules = config.capture
+        rules, peers = config.capture, self._guide.peers
         judged = known.judged
         rates = pass_rates(known, funder, config.pass_rate_window_days, now)
         found = review(
             known,
-            others(self._guide.peers, funder.id, rules),
+            others({each.id: peers[each.id] for each in config.funders if each.id in peers}, funder.id, rules),
             funder,
             rules,
             self._guide.states.get(funder.id),

@@ -1,7 +1,7 @@
 """What is learnt of a funder from one event: the only door into its record."""
 
 from capture import canaries, cusum
-from capture.cohorts import EVERYBODY, Cohorts, Kind, come_back, depart, key_of
+from capture.cohorts import EVERYBODY, Cohort, Cohorts, Kind, come_back, depart, key_of, period
 from capture.pass_rates import count
 from capture.record import FunderRecord
 from config.rotation import Capture, Funder
@@ -42,7 +42,9 @@ def hear(record: FunderRecord, signal: CaptureSignal, at: int) -> None:
     if signal.kind == "canary_contacted" and signal.customer_id is not None:
         canaries.called(record, signal.customer_id, at)
     elif signal.kind == "borrower_report":
-        come_back(record.cohorts.setdefault(REPORTS, {}), at, at)
+        reported = record.cohorts.setdefault(REPORTS, {})
+        reported.setdefault(period(at), Cohort())
+        come_back(reported, at, at)
 
 
 def _answered(record: FunderRecord, outcome: FunderOutcome, funder: Funder | None, rules: Capture) -> None:

@@ -116,7 +116,7 @@ class Guide:
         for record in fetched.get(self._states, ()):
             self._take_state(record.offset, record.value)
         for record in fetched.get(self._peers, ()):
-            self.peers[record.key.decode()] = decode_peer(record.value)
+            self._take_peer(record.offset, record.key, record.value)
         revision = self._lifecycle.active
         if revision is None or before == (revision, self._version):
             return False
@@ -145,6 +145,13 @@ class Guide:
         else:
             self._known = {**self._known, state.funder_id: state}
             self._version = offset
+
+    def _take_peer(self, offset: int, key: bytes | None, value: bytes | None) -> None:
+        try:
+            self.peers[(key or b"").decode()] = decode_peer(value or b"")
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            STATES_REFUSED.inc()
+            log.error("refused record %d of funder-peers: %s", offset, error)
 
     async def _publish_first(self) -> None:
         """Put the file's configuration into the log. Of two workers that do, the first one counts."""

@@ -59,7 +59,9 @@ CHANGELOG_RECORDS = Counter(
 )
 REBALANCES = Counter("loanrouter_rebalances", "Times that partitions were assigned.", registry=REGISTRY)
 CONFIG_REFUSED = Counter("loanrouter_config_records_refused", "Broken records of rotation-config.", registry=REGISTRY)
-STATES_REFUSED = Counter("loanrouter_funder_states_refused", "Broken records of funder-states.", registry=REGISTRY)
+STATES_REFUSED = Counter(
+    "loanrouter_funder_states_refused", "Broken records of funder-states or funder-peers.", registry=REGISTRY
+)
 
 CONFIG_REVISION = Gauge("loanrouter_config_revision", "The active configuration revision.", registry=REGISTRY)
 CONFIG_SINCE = Gauge(
