@@ -5,10 +5,10 @@ It may be lost: with the offsets up to which it stands it is one, so the project
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
 from typing import Any, NamedTuple
 
 import msgspec
-from redis.exceptions import WatchError
 
 from config.settings import Settings
 from console.keys import TextRedis, key
@@ -31,6 +31,15 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
     says: dict[str, Any]
 
 
+class Told(NamedTuple):
+    """An event on its way to the board: whose it is, and what it says as JSON."""
+
+    customer_id: str
+    topic: str
+    at: int
+    says: str
+
+
 class Moved(Exception):
     """The board does not stand where the batch begins: Redis lost it, or somebody else posted meanwhile."""
 
@@ -39,7 +48,7 @@ class Posting(msgspec.Struct):
     """What a batch of records adds to the board; `offsets` are the next ones of its partitions."""
 
     offsets: dict[str, int] = msgspec.field(default_factory=dict)
-    events: list[tuple[str, Event]] = msgspec.field(default_factory=list)
+    events: list[Told] = msgspec.field(default_factory=list)
     decisions: list[tuple[Decision, int]] = msgspec.field(default_factory=list)
     states: list[FunderState] = msgspec.field(default_factory=list)
     alerts: list[CaptureAlert] = msgspec.field(default_factory=list)
@@ -73,7 +82,8 @@ _CAUSES = {
 _event = msgspec.json.Decoder(Event)
 _state = msgspec.json.Decoder(FunderState)
 _alert = msgspec.json.Decoder(CaptureAlert)
-_event_encoder = msgspec.json.Encoder()
+_pack = msgspec.msgpack.Encoder().encode
+_SCRIPT = files("console").joinpath("board.lua").read_text()
 
 
 class Board:
@@ -82,6 +92,7 @@ class Board:
     def __init__(self, redis: TextRedis, settings: Settings) -> None:
         self._redis = redis
         self._settings = settings
+        self._script = redis.register_script(_SCRIPT)
 
     # -- what the projection does
 
@@ -96,67 +107,18 @@ class Board:
         Raises:
             Moved: the board stands elsewhere than at the offsets `stood`; nothing was added.
         """
-        async with self._redis.pipeline(transaction=True) as pipe:
-            await pipe.watch(self._key("offsets"))
-            stands = {name: int(offset) for name, offset in (await pipe.hgetall(self._key("offsets"))).items()}
-            lost = bool(stood) and not stands
-            if lost or any(stands.get(name) != stood.get(name) for name in posting.offsets):
-                raise Moved
-            pipe.multi()
-            self._post_events(pipe, posting.events)
-            self._post_flow(pipe, posting.decisions)
-            for state in posting.states:
-                pipe.hset(self._key("states"), state.funder_id, _text(state))
-            if posting.alerts:
-                pipe.lpush(self._key("alerts"), *map(_text, posting.alerts))
-                pipe.ltrim(self._key("alerts"), 0, ALERTS - 1)
-            pipe.hset(self._key("offsets"), mapping={name: str(offset) for name, offset in posting.offsets.items()})
-            try:
-                await pipe.execute()
-            except WatchError:
-                raise Moved from None
-        for family, most in (("borrower", BORROWERS), ("drawdown", DRAWDOWNS), ("minute", MINUTES)):
-            await self._forget_oldest(family, most)
-
-    def _post_events(self, pipe: Any, events: Iterable[tuple[str, Event]]) -> None:
-        by_borrower: dict[str, list[Event]] = defaultdict(list)
-        for customer_id, event in events:
-            by_borrower[customer_id].append(event)
-        drawdowns: dict[str, tuple[str, int]] = {}
-        for customer_id, happened in by_borrower.items():
-            timeline = self._key("borrower", customer_id)
-            pipe.lpush(timeline, *map(_text, happened))
-            pipe.ltrim(timeline, 0, OF_A_BORROWER - 1)
-            pipe.pexpire(timeline, _DAYS_KEPT * DAY)
-            for event in happened:
-                if event.topic == "routing-decisions":
-                    drawdowns[event.says["drawdown_id"]] = (customer_id, event.at)
-        for drawdown_id, (customer_id, _) in drawdowns.items():
-            pipe.set(self._key("drawdown", drawdown_id), customer_id, px=_DAYS_KEPT * DAY)
-        if by_borrower:
-            newest = {customer_id: max(event.at for event in seen) for customer_id, seen in by_borrower.items()}
-            pipe.zadd(self._key("borrowers"), newest, gt=True)
-        if drawdowns:
-            pipe.zadd(self._key("drawdowns"), {drawdown_id: at for drawdown_id, (_, at) in drawdowns.items()})
-
-    def _post_flow(self, pipe: Any, decisions: Iterable[tuple[Decision, int]]) -> None:
-        flow: dict[int, Counter[str]] = defaultdict(Counter)
-        for decision, at in decisions:
-            counts = flow[at // MINUTE]
-            counts[f"{_ROUTED}{decision.funder_id}" if decision.funder_id else decision.status] += 1
-            counts[_RELAXED] += decision.funder_id is not None and bool(decision.relaxed)
-        for minute, counts in flow.items():
-            for name, number in counts.items():
-                pipe.hincrby(self._key("minute", str(minute)), name, number)
-            pipe.pexpire(self._key("minute", str(minute)), _DAYS_KEPT * DAY)
-            pipe.zadd(self._key("minutes"), {str(minute): minute})
-
-    async def _forget_oldest(self, family: str, most: int) -> None:
-        members = self._key(f"{family}s")
-        surplus = await self._redis.zcard(members) - most
-        if surplus > 0:
-            oldest = await self._redis.zpopmin(members, surplus)
-            await self._redis.unlink(*(self._key(family, member) for member, _ in oldest))
+        batch = (  # of texts: the script cannot read MessagePack's bytes
+            bool(stood),
+            [(name, str(stood.get(name, "")), str(to)) for name, to in posting.offsets.items()],
+            _by_borrower(posting.events),
+            [(decision.drawdown_id, decision.customer_id, str(at)) for decision, at in posting.decisions],
+            _by_minute(posting.decisions),
+            {state.funder_id: _text(state) for state in posting.states},
+            [_text(alert) for alert in posting.alerts],
+        )
+        kept = (BORROWERS, DRAWDOWNS, MINUTES, ALERTS, OF_A_BORROWER, _DAYS_KEPT * DAY)
+        if not await self._script(keys=[self._key()], args=[_pack(batch), _pack(kept)]):
+            raise Moved
 
     # -- what pages ask
 
@@ -208,7 +170,26 @@ class Board:
 
 
 def _text(value: msgspec.Struct) -> str:
-    return _event_encoder.encode(value).decode()
+    return msgspec.json.encode(value).decode()
+
+
+def _by_borrower(events: Iterable[Told]) -> list[tuple[str, str, list[str]]]:
+    """Each borrower's events as they are stored, with the time of the newest."""
+    stored: dict[str, list[str]] = defaultdict(list)
+    newest: dict[str, int] = defaultdict(int)
+    for told in events:
+        stored[told.customer_id].append(f'["{told.topic}",{told.at},{told.says}]')
+        newest[told.customer_id] = max(newest[told.customer_id], told.at)
+    return [(customer_id, str(newest[customer_id]), happened) for customer_id, happened in stored.items()]
+
+
+def _by_minute(decisions: Iterable[tuple[Decision, int]]) -> list[tuple[str, dict[str, int]]]:
+    flow: dict[int, Counter[str]] = defaultdict(Counter)
+    for decision, at in decisions:
+        counts = flow[at // MINUTE]
+        counts[f"{_ROUTED}{decision.funder_id}" if decision.funder_id else decision.status] += 1
+        counts[_RELAXED] += decision.funder_id is not None and bool(decision.relaxed)
+    return [(str(minute), dict(counts)) for minute, counts in flow.items()]
 
 
 def _minute(at: int, counts: Mapping[str, str]) -> Minute:

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
 from config.settings import Settings
-from console.board import Board, Event, Moved, Posting
+from console.board import Board, Moved, Posting, Told
 from rotation.events import millis
 from rotation.outputs import CaptureAlert, CreditApplication, Decision, FunderState
 from streams.batches import Record
@@ -33,7 +33,7 @@ OUTPUTS: dict[str, type[Decision | CreditApplication | FunderState | CaptureAler
 }
 TOPICS = (*BORROWER_INPUTS, *OUTPUTS)
 
-_AT_ONCE = 2000
+_AT_ONCE = 100  # a batch is one moment of Redis, in which no worker reserves
 _RETRY_SECONDS = 1.0
 _decoders = {topic: msgspec.json.Decoder(kind) for topic, kind in OUTPUTS.items()}
 
@@ -116,17 +116,18 @@ def posting(settings: Settings, fetched: dict[TopicPartition, list[Record]]) -> 
 
 def _take_output(made: Posting, topic: str, record: Record) -> None:
     try:
-        said = _decoders[topic].decode(record.value or b"")
-    except msgspec.DecodeError:
+        text = (record.value or b"").decode()
+        said = _decoders[topic].decode(text)
+    except (UnicodeDecodeError, msgspec.DecodeError):
         return  # no worker wrote it, and none takes it
     match said:
         case Decision():
             at = millis(datetime.fromisoformat(said.decided_at))
             made.decisions.append((said, at))
-            made.events.append((said.customer_id, Event(topic, at, msgspec.to_builtins(said))))
+            made.events.append(Told(said.customer_id, topic, at, text))
         case CreditApplication():
             at = millis(datetime.fromisoformat(said.occurred_at))
-            made.events.append((said.customer_id, Event(topic, at, msgspec.to_builtins(said))))
+            made.events.append(Told(said.customer_id, topic, at, text))
         case FunderState():
             made.states.append(said)
         case CaptureAlert():
@@ -136,8 +137,9 @@ def _take_output(made: Posting, topic: str, record: Record) -> None:
 def _take_input(made: Posting, topic: str, record: Record) -> None:
     event = decode(topic, record.key, record.value, record.timestamp, known_funders=_Anybody(), latest=None)
     if not isinstance(event, BadInput):
-        customer_id = (record.key or b"").decode()
-        made.events.append((customer_id, Event(topic, record.timestamp, msgspec.to_builtins(event))))
+        # Without the fields that nobody knows, which a publisher may make as long as it likes.
+        says = msgspec.json.encode(event).decode()
+        made.events.append(Told((record.key or b"").decode(), topic, record.timestamp, says))
 
 
 def _name(tp: TopicPartition) -> str:

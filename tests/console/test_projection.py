@@ -191,7 +191,7 @@ def test_what_nobody_can_read_is_passed_over(with_desk: Any) -> None:
     async def story(desk: Desk) -> None:
         async with desk.projecting():
             producer, name = desk.producer, topic_name(desk.settings, "routing-decisions")
-            for value in (b"{", None, b'{"drawdown_id":"dd-9"}'):
+            for value in (b"{", b"\xff", None, b'{"drawdown_id":"dd-9"}'):
                 await producer.send_and_wait(name, value, b"c-9")
                 await producer.send_and_wait(topic_name(desk.settings, "drawdown-requests"), value, b"c-9")
             await desk.say("routing-decisions", "c-9", decision(9))

