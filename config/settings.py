@@ -38,6 +38,8 @@ class Settings:
     web_port: int = 6066
     console_host: str = "127.0.0.1"
     console_port: int = 6065
+    console_redis: str = ""
+    """A Redis of the console's own; empty for the same as the workers'."""
     data: Path = Path("data")
     cache_mb: int = 256
     clock: Literal["wall", "stream"] = "wall"
@@ -46,6 +48,7 @@ class Settings:
     ready_lag_seconds: int = 60
     log_level: str = "INFO"
     redis_password: str | None = field(default=None, repr=False)
+    console_redis_password: str | None = field(default=None, repr=False)
     kafka_idempotence: bool = True
     """Off only for a broker that has no idempotent producers, such as the embedded one."""
     kafka_security_protocol: str = "PLAINTEXT"
@@ -106,6 +109,12 @@ class Settings:
     def redis_client_args(self) -> dict[str, Any]:
         """Keyword arguments for `redis.asyncio.Redis.from_url`."""
         return {"url": self.redis, "password": self.redis_password}
+
+    def console_redis_client_args(self) -> dict[str, Any]:
+        """The same for the console's own things."""
+        if not self.console_redis:
+            return self.redis_client_args()
+        return {"url": self.console_redis, "password": self.console_redis_password}
 
     def environment(self) -> dict[str, str]:
         """The variables from which another process gets these settings. Holds the passwords."""
@@ -169,7 +178,7 @@ def _redis_url(text: str) -> str:
     if url.scheme not in ("redis", "rediss", "unix"):
         raise ValueError("it does not begin with one of these")
     if url.password is not None or "password" in parse_qs(url.query):
-        raise ValueError("it holds a password, which belongs in LOANROUTER_REDIS_PASSWORD")
+        raise ValueError("it holds a password, which belongs in the variable of this name with _PASSWORD")
     return text
 
 
@@ -219,6 +228,7 @@ VARIABLES = (
     Variable("LOANROUTER_WEB", "web_port", "host:port", lambda text: _host_and_port(text)[1]),
     Variable("LOANROUTER_CONSOLE", "console_host", "host:port", lambda text: _host_and_port(text)[0]),
     Variable("LOANROUTER_CONSOLE", "console_port", "host:port", lambda text: _host_and_port(text)[1]),
+    Variable("LOANROUTER_CONSOLE_REDIS", "console_redis", "a URL redis://, rediss:// or unix://", _redis_url),
     Variable("LOANROUTER_DATA", "data", "the path of the folder for local state", Path),
     Variable("LOANROUTER_CACHE_MB", "cache_mb", "a whole number of MB from 16 to 100000", _whole_number(16, 100_000)),
     Variable("LOANROUTER_CLOCK", "clock", "wall or stream", _one_of("wall", "stream")),
@@ -242,6 +252,7 @@ VARIABLES = (
         _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
     ),
     Variable("LOANROUTER_REDIS_PASSWORD", "redis_password", "a password", str),
+    Variable("LOANROUTER_CONSOLE_REDIS_PASSWORD", "console_redis_password", "a password", str),
     Variable("LOANROUTER_KAFKA_IDEMPOTENCE", "kafka_idempotence", "on or off", lambda text: _on_or_off(text) == "on"),
     Variable(
         "LOANROUTER_KAFKA_SECURITY_PROTOCOL",

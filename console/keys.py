@@ -1,4 +1,4 @@
-"""Where the console keeps its things in Redis: beside the reservations, under a name of its own."""
+"""Where the console keeps its things: in the workers' Redis, under a name of its own, or in another one."""
 
 from typing import Any, TypeAlias
 
@@ -17,4 +17,4 @@ def key(settings: Settings, *names: str) -> str:
 
 def connect(settings: Settings) -> TextRedis:
     """A client. Close it."""
-    return Redis.from_url(**settings.redis_client_args(), decode_responses=True)
+    return Redis.from_url(**settings.console_redis_client_args(), decode_responses=True)

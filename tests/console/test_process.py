@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from config.settings import Settings
-from streams.embedded import EmbeddedKafka, free_port
+from streams.embedded import EmbeddedKafka, EmbeddedRedis, free_port
 from tests.conftest import Broker
 from tests.console.served import PASSWORD, Console
 from tests.processes import listening_addresses, loanrouter, until
@@ -57,6 +59,16 @@ def test_a_redis_that_is_away_is_told(ground: Settings, redis: ComingAndGoing) -
             assert (answer.status, "Redis does not answer" in answer.text) == (503, True)
         until(lambda: visitor.get("/").status == 303)
         assert visitor.log_in("admin", PASSWORD).status == 403
+
+
+def test_with_a_redis_of_its_own_it_leaves_the_workers_one_alone(ground: Settings) -> None:
+    """Users and all else are in the one that it was given."""
+    create(ground)
+    with EmbeddedRedis() as own, Console(replace(ground, console_redis=own.url)) as console:
+        console.visitor("admin")
+        with Redis.from_url(ground.redis) as workers, Redis.from_url(own.url) as consoles:
+            assert workers.keys("*console*") == []
+            assert len(consoles.keys("*console:users")) == 1
 
 
 def test_without_topics_it_does_not_start(ground: Settings) -> None:

@@ -28,6 +28,7 @@ ACCEPTED = [
     ("LOANROUTER_PARTITIONS", "32", {"partitions": 32}),
     ("LOANROUTER_WEB", "0.0.0.0:80", {"web_host": "0.0.0.0", "web_port": 80}),  # noqa: S104  # as in a container
     ("LOANROUTER_CONSOLE", "[::1]:80", {"console_host": "[::1]", "console_port": 80}),
+    ("LOANROUTER_CONSOLE_REDIS", "redis://c.example:6380/1", {"console_redis": "redis://c.example:6380/1"}),
     ("LOANROUTER_DATA", "/var/lib/x", {"data": Path("/var/lib/x")}),
     ("LOANROUTER_CACHE_MB", "1024", {"cache_mb": 1024}),
     ("LOANROUTER_CLOCK", "stream", {"clock": "stream"}),
@@ -46,6 +47,7 @@ REFUSED = [
     ("LOANROUTER_REDIS", "http://127.0.0.1"),
     ("LOANROUTER_REDIS", "redis://127.0.0.1:port/0"),
     ("LOANROUTER_REDIS", "redis://["),
+    ("LOANROUTER_CONSOLE_REDIS", "http://127.0.0.1"),
     ("LOANROUTER_TOPIC_PREFIX", "a/b"),
     ("LOANROUTER_TOPIC_PREFIX", "a" * 101),
     ("LOANROUTER_PARTITIONS", "0"),
@@ -115,11 +117,13 @@ def test_a_password_in_the_redis_url_is_refused_without_showing_it(url: str) -> 
 
 def test_repr_hides_every_password() -> None:
     """Settings may be logged whole."""
-    secrets = ("LOANROUTER_REDIS_PASSWORD", "LOANROUTER_KAFKA_SASL_PASSWORD", "LOANROUTER_KAFKA_SSL_PASSWORD")
+    secrets = [variable.name for variable in VARIABLES if variable.name.endswith("_PASSWORD")]
 
     settings = Settings.from_env(SASL | dict.fromkeys(secrets, "the-secret"))
 
-    assert {settings.redis_password, settings.kafka_sasl_password, settings.kafka_ssl_password} == {"the-secret"}
+    kafka = {settings.kafka_sasl_password, settings.kafka_ssl_password}
+    assert {settings.redis_password, settings.console_redis_password, *kafka} == {"the-secret"}
+    assert len(secrets) == 4
     assert "the-secret" not in repr(settings)
 
 
@@ -128,6 +132,16 @@ def test_redis_password_reaches_the_client() -> None:
     settings = Settings.from_env({"LOANROUTER_REDIS_PASSWORD": "s", "LOANROUTER_REDIS": "redis://h/1"})
 
     assert settings.redis_client_args() == {"url": "redis://h/1", "password": "s"}
+
+
+def test_the_console_has_the_same_redis_unless_it_is_given_its_own() -> None:
+    """With the password of that one."""
+    shared = {"LOANROUTER_REDIS": "redis://h/1", "LOANROUTER_REDIS_PASSWORD": "s"}
+    own = {"LOANROUTER_CONSOLE_REDIS": "redis://c/2", "LOANROUTER_CONSOLE_REDIS_PASSWORD": "t"}
+
+    assert Settings.from_env(shared).console_redis_client_args() == {"url": "redis://h/1", "password": "s"}
+    assert Settings.from_env(shared | own).console_redis_client_args() == {"url": "redis://c/2", "password": "t"}
+    assert Settings.from_env(shared | own).redis_client_args() == {"url": "redis://h/1", "password": "s"}
 
 
 def test_sasl_reaches_the_kafka_client() -> None:
