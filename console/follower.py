@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from config.lifecycle import Entry, Lifecycle, step
 from config.revisions import TOPIC
 from config.settings import Settings
+from console.ending import is_ending
 from streams.reading import stop_consumer
 from streams.topics import topic_name
 
@@ -36,8 +37,8 @@ class Follower:
 
     async def run(self) -> None:
         """Follow the log from there, until cancelled."""
-        while True:
-            await self._take(timeout_ms=60_000)
+        while not is_ending():
+            await self._take(timeout_ms=1000)
 
     async def stop(self) -> None:
         """Close the client."""

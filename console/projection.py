@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from config.settings import Settings
 from console.board import Board, Moved, Posting, Told
+from console.ending import is_ending
 from rotation.events import millis
 from rotation.outputs import CaptureAlert, CreditApplication, Decision, FunderState
 from streams.batches import Record
@@ -65,7 +66,7 @@ class _FromTheBoard(ConsumerRebalanceListener):  # type: ignore[misc]
 
 async def project(settings: Settings, board: Board) -> None:
     """Keep the board up to date until cancelled; waits while Kafka or Redis is away."""
-    while True:
+    while not is_ending():
         try:
             await _project(settings, board)
         except Moved:
@@ -90,7 +91,7 @@ async def _project(settings: Settings, board: Board) -> None:
         await consumer.start()
         listener = _FromTheBoard(consumer, board)
         consumer.subscribe([topic_name(settings, topic) for topic in TOPICS], listener=listener)
-        while True:
+        while not is_ending():
             fetched = await consumer.getmany(timeout_ms=1000, max_records=_AT_ONCE)
             if fetched:
                 made = posting(settings, fetched)
