@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +60,22 @@ def test_a_redis_that_is_away_is_told(ground: Settings, redis: ComingAndGoing) -
             assert (answer.status, "Redis does not answer" in answer.text) == (503, True)
         until(lambda: visitor.get("/").status == 303)
         assert visitor.log_in("admin", PASSWORD).status == 403
+
+
+def test_a_kafka_that_is_away_is_told(redis: ComingAndGoing, tmp_path: Path) -> None:
+    """Pages are still there; a change is not made, and its page says why. It ends as ever."""
+    with ExitStack() as running:
+        kafka = running.enter_context(EmbeddedKafka())
+        settings = Broker(kafka.bootstrap, idempotence=False).settings(redis.url, tmp_path / "data")
+        create(settings)
+        with Console(settings) as console:
+            console.invite("otto", "operator")
+            otto = console.visitor("otto")
+            running.close()
+            answer = otto.send("/configuration/rotation/off", {"reason": "a test"})
+            assert (answer.status, "Kafka does not answer" in answer.text) == (409, True)
+            assert otto.get("/").status == 200
+            assert console.stop() == 0
 
 
 def test_with_a_redis_of_its_own_it_leaves_the_workers_one_alone(ground: Settings) -> None:
