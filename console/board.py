@@ -137,9 +137,15 @@ class Board:
 
     async def timeline(self, customer_id: str) -> list[Event]:
         """What happened to a borrower lately, newest first, a repeated record once."""
-        found = await self._redis.lrange(self._key("borrower", customer_id), 0, -1)
-        events = [_event.decode(text) for text in dict.fromkeys(found)]
-        return sorted(events, key=lambda event: (event.at, _CAUSES[event.topic]), reverse=True)
+        return (await self.timelines([customer_id]))[0]
+
+    async def timelines(self, customer_ids: Sequence[str]) -> list[list[Event]]:
+        """The same of several."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for customer_id in customer_ids:
+                pipe.lrange(self._key("borrower", customer_id), 0, -1)
+            found = await pipe.execute()
+        return [_timeline(texts) for texts in found]
 
     async def borrowers(self, most: int) -> list[str]:
         """The borrowers of the newest events."""
@@ -171,6 +177,11 @@ class Board:
 
 def _text(value: msgspec.Struct) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _timeline(texts: Sequence[str]) -> list[Event]:
+    events = [_event.decode(text) for text in dict.fromkeys(texts)]
+    return sorted(events, key=lambda event: (event.at, _CAUSES[event.topic]), reverse=True)
 
 
 def _by_borrower(events: Iterable[Told]) -> list[tuple[str, str, list[str]]]:

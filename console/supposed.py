@@ -4,16 +4,16 @@ A longer memory only takes funders away, and the order of the others stays: who 
 but for room in their quotas. A shorter one brings funders back, of whom only `loanrouter` itself could tell the rank.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
 from config.rotation import RotationConfig
 from console.board import Event
+from console.ledgers import ledger
 from rotation.events import millis
 from rotation.outputs import Decision
 
-_NO_LOAN = ("declined", "timed_out", "failed")
 RULE = "never_last"
 
 
@@ -33,39 +33,19 @@ def suppose(decision: Decision, config: RotationConfig, past: Iterable[Event], l
     rule = config.rotation.never_last
     if rule is None or decision.funder_id is None or decision.relaxed:
         return []
-    ledger = _ledger(decision, config, past)
+    counted = ledger(past, config, at=_at(decision), but=decision.decision_id)
     barred = {funder_id for funder_id, codes in decision.excluded.items() if RULE in codes}
-    if set(ledger[-rule.n :]) != barred:
+    if set(counted[-rule.n :]) != barred:
         return []
     answers = []
     for n in range(longest + 1):
-        if n == rule.n or n > len(ledger):
+        if n == rule.n or n > len(counted):
             continue
-        now_barred = set(ledger[-n:]) if n else set()
+        now_barred = set(counted[-n:]) if n else set()
         left = [each.funder_id for each in decision.candidates if each.funder_id not in now_barred]
         back = tuple(sorted(id_ for id_ in barred - now_barred if decision.excluded[id_] == [RULE]))
         answers.append(Supposed(n, left[0] if left else None, back))
     return answers
-
-
-def _ledger(decision: Decision, config: RotationConfig, past: Iterable[Event]) -> Sequence[str]:
-    """The funders of the borrower's counted drawdowns before the decision, oldest first."""
-    now = _at(decision)
-    routed: dict[tuple[str, int], tuple[int, str]] = {}
-    outcomes: dict[tuple[str, int], str] = {}
-    for event in sorted(past, key=lambda event: event.at):
-        says = event.says
-        if event.topic == "routing-decisions" and says["funder_id"] and event.at <= now:
-            if says["decision_id"] != decision.decision_id:
-                routed.setdefault((says["drawdown_id"], says["attempt"]), (event.at, says["funder_id"]))
-        elif event.topic == "drawdown-outcomes" and event.at <= now:
-            outcomes[says["drawdown_id"], says["attempt"]] = says["status"]
-    until = now - config.reservation.ttl_seconds * 1000
-    return [
-        funder_id
-        for asked, (at, funder_id) in sorted(routed.items(), key=lambda each: each[1])
-        if (outcomes[asked] not in _NO_LOAN if asked in outcomes else at > until)
-    ]
 
 
 def _at(decision: Decision) -> int:

@@ -85,6 +85,8 @@ PAGES = {
         "该借款不在近期记录中；命令行可以查更早的：loanrouter explain DRAWDOWN_ID"
     ),
     "This password was given to you: choose one of your own first.": "这是分配给您的密码：请先设置自己的密码。",
+    "Top funder of a borrower's last drawdowns": "借款人最近若干笔中占比最高的资方",
+    "borrowers above that": "超过上限的借款人",
     "To the content": "跳到正文",
     "To the overview": "回到总览",
     "Weight": "权重",

@@ -9,6 +9,7 @@ from aiohttp import web
 from config.rotation import Revision
 from console.desk import DESK, Desk
 from console.guard import Page
+from console.ledgers import TopShare, ledger, top_share
 from console.render import page
 from rotation.clock import MINUTE, shanghai_day
 from rotation.events import millis
@@ -19,16 +20,21 @@ from streams.reservations import BookUnavailable, NeedsRestore
 
 MINUTES_SHOWN = 60
 _ALERTS_SHOWN = 10
+_BORROWERS_LOOKED_AT = 200
 NORMAL = FunderState("", {}, "normal", 1.0, "", "", 0)
 
 
 async def overview(request: web.Request) -> web.Response:
     """The figures, and the script that keeps them up to date."""
     desk = request.app[DESK]
+    active = desk.follower.state.active
+    cap = None if active is None else active.config.rotation.max_share
     return page(
         request,
         "overview.html",
         **await _figures(desk),
+        cap=cap,
+        top=await _top_share(desk),
         alerts=(await desk.board.alerts())[:_ALERTS_SHOWN],
         changes=_changes(desk)[-_ALERTS_SHOWN:][::-1],
         minutes_shown=MINUTES_SHOWN,
@@ -86,6 +92,16 @@ def _rows(
             }
         )
     return rows
+
+
+async def _top_share(desk: Desk) -> TopShare | None:
+    """What top funders hold, over the borrowers of the newest events."""
+    active = desk.follower.state.active
+    if active is None or active.config.rotation.max_share is None:
+        return None
+    known = await desk.board.timelines(await desk.board.borrowers(_BORROWERS_LOOKED_AT))
+    now = max((events[0].at for events in known if events), default=0)
+    return top_share((ledger(events, active.config, at=now) for events in known), active.config.rotation.max_share)
 
 
 async def _usage(desk: Desk, revision: Revision, now: int) -> dict[str, Usage]:

@@ -39,7 +39,7 @@ PAGES = {
     "nowhere": ("/nowhere", "vera"),
 }
 PICTURED = ("overview", "borrower", "decision", "funder", "configuration", "editor", "draft")
-OTHERS = 30
+OTHERS, DRAWDOWNS = 12, 5
 PHONE, DESK = (390, 844), (1100, 800)
 
 
@@ -51,7 +51,8 @@ def shown(office: Office) -> str:
     for customer_id in (BORROWER, *(service.customer() for _ in range(OTHERS))):
         service.tell(*(grant(funder_id, at, customer_id=customer_id) for funder_id in funders))
         if customer_id != BORROWER:
-            service.tell(request(f"dd-{customer_id}", now(), customer_id=customer_id))
+            asked = (f"dd-{customer_id}-{number}" for number in range(DRAWDOWNS))
+            service.tell(*(request(drawdown_id, now(), customer_id=customer_id) for drawdown_id in asked))
     for number in (1, 2, 3):
         drawdown_id = f"dd-shown-{number}"
         service.tell(request(drawdown_id, now(), customer_id=BORROWER))
