@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from config.lifecycle import Entry, Lifecycle, step
 from config.revisions import TOPIC
 from config.settings import Settings
-from console.ending import is_ending
+from streams.ending import is_ending
 from streams.reading import stop_consumer
 from streams.topics import topic_name
 

@@ -16,11 +16,11 @@ from redis.exceptions import RedisError
 
 from config.settings import Settings
 from console.board import Board, Moved, Posting, Told
-from console.ending import is_ending
 from rotation.events import millis
 from rotation.outputs import CaptureAlert, CreditApplication, Decision, FunderState
 from streams.batches import Record
 from streams.codec import BadInput, decode
+from streams.ending import is_ending
 from streams.reading import stop_consumer
 from streams.topics import BORROWER_INPUTS, app_id, topic_name
 

@@ -22,6 +22,7 @@ from config.rotation import Revision
 from config.settings import Settings
 from rotation.outputs import FunderState
 from rotation.policy import Policy
+from streams.ending import is_ending
 from streams.metrics import CONFIG_REFUSED, CONFIG_REVISION, CONFIG_SINCE, STATES_REFUSED
 from streams.reading import stop_consumer
 from streams.topics import topic_name
@@ -104,8 +105,8 @@ class Guide:
 
     async def _follow(self) -> None:
         assert self._consumer is not None
-        while True:
-            if self._take(await self._consumer.getmany(timeout_ms=60_000)):
+        while not is_ending():
+            if self._take(await self._consumer.getmany(timeout_ms=1000)):
                 self.on_change()
 
     def _take(self, fetched: dict[TopicPartition, list[Any]]) -> bool:
