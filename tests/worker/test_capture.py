@@ -44,7 +44,7 @@ def test_a_funder_that_calls_canaries_is_throttled(stream: Service) -> None:
     freed = FunderState(ACCUSED, {}, "normal", 1.0, rfc3339(at + DAY), "looked into", 1_000_000)
     stream.set_state(freed)
     stream.wait_guided()
-    stream.publish(call(stream.customer(), at + 2 * DAY))
+    stream.publish(call(stream.customer(), stream.day()))
     (later,) = stream.until(lambda: [state for state in standings(stream) if state.version > freed.version])
     assert (later.state, later.traffic_multiplier, later.cause) == ("normal", 1.0, "looked into")
 
