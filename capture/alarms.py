@@ -131,7 +131,7 @@ def _combined(record: FunderRecord, belief: Belief, run_days: float, now: int) -
     if belief.log_ratio < limit / 2:
         record.reached = 0
     elif record.reached:
-        record.alarmed_at = now
+        record.calm_since = now
 
 
 def _alarm(

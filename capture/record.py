@@ -61,11 +61,11 @@ class FunderRecord(msgspec.Struct, array_like=True):
     the first. `signals` counts the direct evidence of capture by kind. `trace` are the trace headers of the last
     outcome since. `references` are by grade, `cusums` by segment. `called` is how many `canaries` told against the
     funder when the ladder last looked. `state` is what was last published, and `by_person` whether somebody put the
-    funder there; `alarmed_at` is when the last alarm was raised (ms). `cohorts` are by grade and kind
-    (`capture.cohorts`); `judged` is the last period that ended when they were judged, and `alarms` the one in which a
-    detector alarmed last: what began before has been told. `reached` is how many times the threshold all evidence
-    together has reached, `risk` the share of each grade's borrowers that the funder is expected to capture at a
-    drawdown.
+    funder there; `calm_since` is when it was last alarmed for, or stepped back for calm (ms). `cohorts` are by grade
+    and kind (`capture.cohorts`); `judged` is the last period that ended when they were judged, and `alarms` the one in
+    which a detector alarmed last: what began before has been told. `reached` is how many times the threshold all
+    evidence together has reached, `risk` the share of each grade's borrowers that the funder is expected to capture at
+    a drawdown.
     """
 
     hours: dict[str, list[HourCount]] = msgspec.field(default_factory=dict)
@@ -80,7 +80,7 @@ class FunderRecord(msgspec.Struct, array_like=True):
     called: int = 0
     state: FunderState | None = None
     by_person: bool = False
-    alarmed_at: int = 0
+    calm_since: int = 0
     cohorts: dict[str, Cohorts] = msgspec.field(default_factory=dict)
     judged: int = 0
     alarms: dict[str, int] = msgspec.field(default_factory=dict)

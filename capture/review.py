@@ -1,7 +1,6 @@
 """A funder under review: where alarms, or calm, put it on the response ladder."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from hashlib import blake2b
 
 import msgspec
@@ -12,7 +11,6 @@ from capture.ladder import CALM, after_alarm
 from capture.record import FunderRecord
 from config.rotation import Capture, Funder, Ladder
 from rotation.clock import DAY, rfc3339
-from rotation.events import millis
 from rotation.outputs import CaptureAlert, FunderState, FunderStateName
 
 
@@ -50,12 +48,13 @@ def review(
             cause += "; a person must decide on a pause"
         if state is before:
             state = _moved(record, before, follows, cause, rules.ladder, now)
-        record.alarmed_at = now
+        record.calm_since = now
     alerts = [_alert(funder.id, alarm, before.state, state.state, now) for alarm in found]
-    calm_since = max(record.alarmed_at, millis(datetime.fromisoformat(state.since)))
-    if not record.by_person and state.state != "normal" and now >= calm_since + rules.ladder.calm_days * DAY:
+    calm_until = record.calm_since + rules.ladder.calm_days * DAY
+    if not record.by_person and state.state != "normal" and now >= calm_until:
         cause = f"{rules.ladder.calm_days} days without an alarm"
         state = _moved(record, state, CALM[state.state], cause, rules.ladder, now)
+        record.calm_since = now
     return Review(state, alerts)
 
 

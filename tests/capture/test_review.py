@@ -161,6 +161,14 @@ def test_calm_does_not_undo_what_a_person_did(state: FunderStateName) -> None:
         assert (found.state.state, found.state.cause) == (state, "before")
 
 
+def test_a_person_s_record_is_taken_whatever_it_says_of_its_time() -> None:
+    """`since` is for people: nothing is worked out from it."""
+    record = FunderRecord()
+    reviewed(record)
+    found = reviewed(record, msgspec.structs.replace(at_step("watch"), since=""), now=T0 + DAY)
+    assert (found.state.state, found.state.since) == ("watch", "")
+
+
 def test_a_person_can_set_a_funder_free() -> None:
     """Normal by a person's word is normal, until new evidence comes."""
     record = called(FunderRecord(), 2)

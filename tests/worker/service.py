@@ -135,8 +135,8 @@ class Service:
 
     def set_state(self, state: FunderState) -> int:
         """Publish where a funder stands; gives the version of the funder states with it."""
-        if state.version < 1000:  # a version grows: a person's word counts when it is newer than the worker's own
-            state = msgspec.structs.replace(state, version=2_000_000 + self.number())
+        # Versions grow: a person's word counts when it is newer than the worker's own.
+        state = msgspec.structs.replace(state, version=1_000_000 + self.number())
         (sent,) = self.publish(Item("funder-states", encode(state), state.funder_id.encode()))
         self.states_version = int(sent.offset)
         return self.states_version
