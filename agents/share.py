@@ -31,10 +31,14 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Memo(msgspec.Struct, array_like=True):
-    """What a partition remembers besides its borrowers: stream time (ms) and the next offset of each input."""
+    """What a partition remembers besides its borrowers.
+
+    Stream time (ms), the next offset of each input, and how many events it has told to the funders' agents.
+    """
 
     clock: int
     offsets: list[int]
+    told: int = 0
 
 
 _memo_encoder = msgspec.msgpack.Encoder()
@@ -167,18 +171,17 @@ class Share:
             self._say("routing-decisions", key, said.value, said.now, headers)
         for application in turn.applications:
             self._say("credit-applications", key, encode(application), self._memo.clock, trace)
-        for number, event in enumerate(turn.for_funders):
-            self._tell_funder(event, number, trace, step)
+        for event in turn.for_funders:
+            self._tell_funder(event, trace)
         turn.decisions, turn.applications, turn.for_funders = [], [], []
 
-    def _tell_funder(self, event: FunderEvent, number: int, trace: Trace, step: Step | None) -> None:
-        if step is None:
-            raise ValueError("an event for a funder without a record that caused it")
+    def _tell_funder(self, event: FunderEvent, trace: Trace) -> None:
         if isinstance(event, FunderOutcome):
             if event.late:
                 self._tally[metrics.LATE_DISBURSEMENTS, (event.funder_id,)] += 1
             self._tally[metrics.OUTCOMES, (event.funder_id, event.status)] += 1
-        source = (SOURCE_HEADER, Source(self.partition, step.record.offset, number).encode())
+        self._memo.told += 1
+        source = (SOURCE_HEADER, Source(self.partition, self._memo.told).encode())
         self._say("funder-outcomes", event.funder_id.encode(), encode(event), event.occurred_at, (*trace, source))
 
     def _say(self, topic: str, key: bytes, value: bytes, timestamp: int, headers: Trace) -> None:

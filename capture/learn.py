@@ -13,18 +13,17 @@ REPORTS = key_of(EVERYBODY, "report")
 
 
 def learn(
-    record: FunderRecord, event: FunderEvent, source: tuple[int, int, int], funder: Funder | None, rules: Capture
+    record: FunderRecord, event: FunderEvent, source: tuple[int, int], funder: Funder | None, rules: Capture
 ) -> None:
     """Take in an event once.
 
-    `source` is the borrower partition, the offset, and the number there, that it came from; `funder` is None when it is
-    not configured any more.
+    `source` is the borrower partition that it came from, and its number among all that this partition told, in order;
+    `funder` is None when it is not configured any more.
     """
-    partition, offset, number = source
-    last = record.sources.get(partition, -1)
-    if offset < last or (offset == last and number <= record.numbers.get(partition, number)):
+    partition, number = source
+    if number <= record.sources.get(partition, -1):
         return
-    record.sources[partition], record.numbers[partition] = offset, number
+    record.sources[partition] = number
     match event:
         case FunderOutcome():
             if event.status not in ("timed_out", "failed"):

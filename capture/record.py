@@ -56,16 +56,15 @@ class Canary(msgspec.Struct, array_like=True):
 class FunderRecord(msgspec.Struct, array_like=True):
     """What is known of one funder.
 
-    `sources` holds, for each borrower partition, the offset of the last event taken in, and `numbers` its number there,
-    since re-keyed events may come twice. `published` are the rates last published, at `published_at` (ms); None before
-    the first. `signals` counts the direct evidence of capture by kind. `trace` are the trace headers of the last
-    outcome since. `references` are by grade, `cusums` by segment. `called` is how many `canaries` told against the
-    funder when the ladder last looked. `state` is what was last published, and `by_person` whether somebody put the
-    funder there; `calm_since` is when it was last alarmed for, or stepped back for calm (ms). `cohorts` are by grade
-    and kind (`capture.cohorts`); `judged` is the last period that ended when they were judged, and `alarms` the one in
-    which a detector alarmed last: what began before has been told. `reached` is how many times the threshold all
-    evidence together has reached, `risk` the share of each grade's borrowers that the funder is expected to capture at
-    a drawdown.
+    `sources` holds, for each borrower partition, the number of the last event taken in, since re-keyed events may come
+    twice. `published` are the rates last published, at `published_at` (ms); None before the first. `signals` counts the
+    direct evidence of capture by kind. `trace` are the trace headers of the last outcome since. `references` are by
+    grade, `cusums` by segment. `called` is how many `canaries` told against the funder when the ladder last looked.
+    `state` is what was last published, and `by_person` whether somebody put the funder there; `calm_since` is when it
+    was last alarmed for, or stepped back for calm (ms). `cohorts` are by grade and kind (`capture.cohorts`); `judged`
+    is the last period that ended when they were judged, and `alarms` the one in which a detector alarmed last: what
+    began before has been told. `reached` is how many times the threshold all evidence together has reached, `risk` the
+    share of each grade's borrowers that the funder is expected to capture at a drawdown.
     """
 
     hours: dict[str, list[HourCount]] = msgspec.field(default_factory=dict)
@@ -85,7 +84,6 @@ class FunderRecord(msgspec.Struct, array_like=True):
     judged: int = 0
     alarms: dict[str, int] = msgspec.field(default_factory=dict)
     reached: int = 0
-    numbers: dict[int, int] = msgspec.field(default_factory=dict)
     risk: dict[str, float] = msgspec.field(default_factory=dict)
 
 

@@ -43,22 +43,21 @@ class Position(msgspec.Struct, frozen=True):
 class Source(NamedTuple):
     """Where a record for a funder's agent comes from (`loanrouter-source`).
 
-    The borrower record that caused it, and its `number` among all that it caused, from 0.
+    The partition of the borrower, and its `number` among all that this partition ever told funders' agents, from 1.
     """
 
     partition: int
-    offset: int
     number: int
 
     def encode(self) -> bytes:
         """The header's value."""
-        return f"{self.partition},{self.offset},{self.number}".encode()
+        return f"{self.partition},{self.number}".encode()
 
     @classmethod
     def decode(cls, value: bytes) -> Self:
         """Read a header's value; raises `ValueError` for one that is not ours."""
-        partition, offset, number = value.split(b",")
-        return cls(int(partition), int(offset), int(number))
+        partition, number = value.split(b",")
+        return cls(int(partition), int(number))
 
 
 def header(headers: Headers, name: str) -> bytes | None:

@@ -50,7 +50,7 @@ class Watching:
         """Learn from it."""
         self._seen += 1
         record, funder = self._records[event.funder_id], self._funders[event.funder_id]
-        learn(record, event, (0, self._seen, 0), funder, self._config.capture)
+        learn(record, event, (0, self._seen), funder, self._config.capture)
 
     def signal(self, signal: CaptureSignal, now: int) -> None:
         """Hear it."""

@@ -92,7 +92,7 @@ class Town:
 
     def _tell(self, name: str, event: FunderOutcome | FunderReturn | EarlySettlement) -> None:
         self._seen += 1
-        learn(self.records[name], event, (0, self._seen, 0), FUNDER, RULES)
+        learn(self.records[name], event, (0, self._seen), FUNDER, RULES)
 
 
 def _report(name: str, at: int) -> CaptureSignal:

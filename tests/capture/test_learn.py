@@ -27,7 +27,7 @@ def learnt(*events: FunderEvent) -> dict[str, dict[int, Cohort]]:
     """The cohorts, but those of reports, after these events."""
     record = FunderRecord()
     for number, event in enumerate(events):
-        learn(record, event, (0, 7, number), FUNDER, RULES)
+        learn(record, event, (0, number), FUNDER, RULES)
     return {key: cohorts for key, cohorts in record.cohorts.items() if not key.startswith("all")}
 
 
@@ -66,7 +66,7 @@ def test_a_report_is_counted_among_the_answers_of_its_period() -> None:
     record = FunderRecord()
     report = CaptureSignal(event_id="r", occurred_at=moment(NOW), funder_id=FUNDER.id, kind="borrower_report")
     hear(record, report, NOW)
-    learn(record, outcome("declined"), (0, 7, 0), FUNDER, RULES)
+    learn(record, outcome("declined"), (0, 0), FUNDER, RULES)
     assert record.cohorts["all report"] == {NOW // PERIOD: Cohort(1, [1])}
     assert record.signals == {"borrower_report": 1}
 

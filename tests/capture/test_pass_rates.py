@@ -30,12 +30,12 @@ def counted(*statuses: str, grade: str = "A", at: int = T0, record: FunderRecord
     record = record or FunderRecord()
     offset = record.sources.get(3, -1)
     for index, status in enumerate(statuses, offset + 1):
-        told(record, FunderOutcome("bank-east", grade, status, at), (3, index, 0))  # type: ignore[arg-type]
+        told(record, FunderOutcome("bank-east", grade, status, at), (3, index))  # type: ignore[arg-type]
     return record
 
 
-def told(record: FunderRecord, outcome: FunderOutcome, source: tuple[int, int, int]) -> None:
-    """The outcome comes from this partition, offset and number."""
+def told(record: FunderRecord, outcome: FunderOutcome, source: tuple[int, int]) -> None:
+    """The outcome comes from this partition, as its event of that number."""
     learn(record, outcome, source, funder(), configuration().capture)
 
 
@@ -119,29 +119,19 @@ def test_outcomes_in_any_order_count_alike() -> None:
 
 
 def test_an_outcome_that_is_told_again_counts_once() -> None:
-    """After a crash outcomes come again from their partition and offset; one of another partition is another."""
+    """After a crash outcomes come again with their partition and number; one of another partition is another."""
     record = FunderRecord()
     loan = FunderOutcome("bank-east", "A", "disbursed", T0)
-    again = ((0, 5, 0), (0, 5, 0), (0, 4, 0), (0, 0, 0), (1, 5, 0), (0, 6, 0), (0, 6, 0), (0, 5, 0))
-    for source in again:
+    for source in ((0, 5), (0, 5), (0, 4), (0, 0), (1, 5), (0, 6), (0, 6), (0, 5)):
         told(record, loan, source)
     assert rate(record) == pytest.approx(43 / 53, abs=1e-6)
 
 
-def test_of_several_events_of_one_record_each_counts_once() -> None:
-    """A borrower's record may tell a funder several things; after a crash they come again, from the first one on."""
-    record = FunderRecord()
-    loan = FunderOutcome("bank-east", "A", "disbursed", T0)
-    for number in (0, 1, 0, 1, 2, 2):
-        told(record, loan, (0, 5, number))
-    assert rate(record) == pytest.approx(43 / 53, abs=1e-6)
-
-
-def test_the_first_offset_of_a_partition_counts() -> None:
-    """Offset 0 is told once, and not taken for a repeat."""
+def test_the_first_number_of_a_partition_counts() -> None:
+    """Number 0 is told once, and not taken for a repeat."""
     record = FunderRecord()
     for _ in range(2):
-        told(record, FunderOutcome("bank-east", "A", "disbursed", T0), (0, 0, 0))
+        told(record, FunderOutcome("bank-east", "A", "disbursed", T0), (0, 0))
     assert rate(record) == pytest.approx(41 / 51, abs=1e-6)
 
 
