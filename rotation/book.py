@@ -26,11 +26,11 @@ from rotation.reservations import (
     Usage,
 )
 
-State = Literal["reserved", "committed", "released", "repaid"]
+State = Literal["reserved", "committed", "released"]
 
 
 class _Record(msgspec.Struct, frozen=True):
-    """What the book knows of one id. `most_owed` is the least that a `Repay` left; "repaid" came before its loan."""
+    """What the book knows of one id. `most_owed` is the least that a `Repay` left."""
 
     state: State
     funder_id: str
@@ -166,7 +166,7 @@ class MemoryBook:
 
     def _reserve(self, asked: Reserve) -> Reserved:
         stored = self._records.get(asked.id)
-        offered = stored is not None and stored.state != "repaid" and stored.funder_id in asked.candidates
+        offered = stored is not None and stored.funder_id in asked.candidates
         if stored is not None and (stored.state == "committed" or (offered and stored.answers(asked))):
             return Reserved(stored.funder_id, stored.passed_over)
         self._drop(asked.id)
@@ -193,20 +193,17 @@ class MemoryBook:
         match operation:
             case Commit(key, funder_id, amount, decided_at, day):
                 if stored is None or stored.state != "committed":
-                    loan = same or _Record("repaid", funder_id)
+                    loan = same or _Record("committed", funder_id)
                     self._put(key, replace(loan, state="committed", amount=amount, decided_at=decided_at, day=day))
             case Release(key):
                 if same is not None and same.state == "reserved":
                     self._put(key, replace(same, state="released"))
-            case Repay(key, funder_id, outstanding):
-                if stored is None or same is not None:
-                    loan = same or _Record("repaid", funder_id)
-                    self._put(key, replace(loan, most_owed=min(loan.most_owed, outstanding)))
+            case Repay(key, _, outstanding):
+                if same is not None:
+                    self._put(key, replace(same, most_owed=min(same.most_owed, outstanding)))
             case Restore(key, funder_id, amount, decided_at, day, due, outstanding):
-                loan = same or _Record("repaid", funder_id)
-                loan = replace(loan, most_owed=min(loan.most_owed, outstanding))
-                known = loan.state == "committed" or (due is not None and loan.state != "repaid")
-                if not known:
-                    state: State = "committed" if due is None else "reserved"
+                state: State = "committed" if due is None else "reserved"
+                loan = same or _Record(state, funder_id)
+                if same is None or (due is None and same.state != "committed"):
                     loan = replace(loan, state=state, amount=amount, decided_at=decided_at, day=day, due=due or 0)
-                self._put(key, loan)
+                self._put(key, replace(loan, most_owed=min(loan.most_owed, outstanding)))

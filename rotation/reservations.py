@@ -82,7 +82,10 @@ class Release(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Repay(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """At most `outstanding` (fen) is still owed on this loan. It never rises again."""
+    """At most `outstanding` (fen) is still owed on this loan. It never rises again.
+
+    Told after the loan's `Commit`: of a loan that the book does not hold, there is nothing to lower.
+    """
 
     id: str
     funder_id: str

@@ -16,7 +16,7 @@ local NEVER = 2 ^ 53
 local MOST = NEVER - 1
 local KEPT_SECONDS = 40 * 24 * 3600
 local STATE, FUNDER, AMOUNT, DECIDED_AT, DAY, DUE, MOST_OWED, PASSED_OVER = 1, 2, 3, 4, 5, 6, 7, 8
-local RESERVED, COMMITTED, RELEASED, REPAID = 1, 2, 3, 4
+local RESERVED, COMMITTED, RELEASED = 1, 2, 3
 local DAILY_AMOUNT, DAILY_COUNT, ENHANCED, BALANCE, GUARANTEED, CAP, GUARANTEE_SINCE = 1, 2, 3, 4, 5, 6, 7
 
 local header = cmsgpack.unpack(ARGV[1])
@@ -219,6 +219,10 @@ local function put(id, record)
   changed_records[id] = true
 end
 
+local function unknown(funder)
+  return {RELEASED, funder, 0, 0, '', 0, MOST, {}}
+end
+
 local function replaced(record, state, amount, decided_at, day, due)
   return {state, record[FUNDER], amount, decided_at, day, due, record[MOST_OWED], record[PASSED_OVER]}
 end
@@ -253,11 +257,12 @@ local function contains(list, wanted)
   return false
 end
 
+-- Each takes its operation, what is stored of its id, and that once more if it is of the operation's own funder.
 local apply = {}
 
 function apply.Reserve(operation, stored)
   local _, id, candidates, amount, now, day, due = unpack(operation)
-  local offered = stored and stored[STATE] ~= REPAID and contains(candidates, stored[FUNDER])
+  local offered = stored and contains(candidates, stored[FUNDER])
   if stored then
     local same = offered and stored[DUE] == due and stored[DAY] == day and stored[AMOUNT] == amount
     if stored[STATE] == COMMITTED or same then
@@ -284,35 +289,36 @@ function apply.Reserve(operation, stored)
   return {chosen or cjson.null, passed_over}
 end
 
-function apply.Commit(operation, stored, loan)
-  local _, id, _, amount, decided_at, day = unpack(operation)
+function apply.Commit(operation, stored, ours)
+  local _, id, funder, amount, decided_at, day = unpack(operation)
   if not stored or stored[STATE] ~= COMMITTED then
+    local loan = ours or unknown(funder)
     put(id, replaced(loan, COMMITTED, amount, decided_at, day, loan[DUE]))
   end
 end
 
-function apply.Release(operation, _, loan)
-  if loan[STATE] == RESERVED then
-    put(operation[2], replaced(loan, RELEASED, loan[AMOUNT], loan[DECIDED_AT], loan[DAY], loan[DUE]))
+function apply.Release(operation, _, ours)
+  if ours and ours[STATE] == RESERVED then
+    put(operation[2], replaced(ours, RELEASED, ours[AMOUNT], ours[DECIDED_AT], ours[DAY], ours[DUE]))
   end
 end
 
-function apply.Repay(operation, stored, loan)
+function apply.Repay(operation, _, ours)
   local _, id, funder, outstanding = unpack(operation)
   local limit = limits[funder]
-  local ours = not stored or stored[FUNDER] == funder
-  if ours and limit and limit[ENHANCED] and outstanding < loan[MOST_OWED] then
-    local lowered = {unpack(loan)}
+  if ours and limit and limit[ENHANCED] and outstanding < ours[MOST_OWED] then
+    local lowered = {unpack(ours)}
     lowered[MOST_OWED] = outstanding
     put(id, lowered)
   end
 end
 
-function apply.Restore(operation, _, loan)
-  local _, id, _, amount, decided_at, day = unpack(operation, 1, 6)
+function apply.Restore(operation, _, ours)
+  local _, id, funder, amount, decided_at, day = unpack(operation, 1, 6)
   local due, outstanding = operation[7], operation[8]
+  local loan = ours or unknown(funder)
   local restored = {unpack(loan)}
-  if loan[STATE] == REPAID or (not due and loan[STATE] ~= COMMITTED) then
+  if not ours or (not due and loan[STATE] ~= COMMITTED) then
     restored = replaced(loan, due and RESERVED or COMMITTED, amount, decided_at, day, due or 0)
   end
   restored[MOST_OWED] = math.min(loan[MOST_OWED], outstanding)
@@ -335,10 +341,9 @@ end
 load_records()
 local answers = {}
 for i, operation in ipairs(operations) do
-  local id, funder = operation[2], operation[3]
-  local stored = records[id]
-  local loan = stored and stored[FUNDER] == funder and stored or {REPAID, funder, 0, 0, '', 0, MOST, {}}
-  answers[i] = apply[operation[1]](operation, stored, loan) or cjson.null
+  local stored = records[operation[2]]
+  local ours = stored and stored[FUNDER] == operation[3] and stored
+  answers[i] = apply[operation[1]](operation, stored, ours) or cjson.null
 end
 
 for id in pairs(changed_records) do

@@ -205,10 +205,11 @@ def test_repayment_lowers_the_guaranteed_sum_only(book: Book) -> None:
     assert ask(book, reserve("asked", "finance", 150)) == Reserved("finance")
 
 
-def test_repayment_before_its_loan(book: Book) -> None:
-    """Events out of order: what a repayment left owed caps the loan that is told later."""
-    ask(book, Repay("loan", "finance", 50), commit("loan", "finance", 200))
-    assert used(book, "finance") == Usage(200, 1, 50)
+def test_repayment_of_no_loan(book: Book) -> None:
+    """A repayment of what is not held, or is held of another funder, changes nothing, nor what is told later."""
+    ask(book, Repay("loan", "finance", 50), Repay("loan", "bank", 50), commit("loan", "finance", 200))
+    assert ask(book, Repay("loan", "bank", 0)) is None
+    assert used(book, "finance") == Usage(200, 1, 200)
 
 
 def test_loans_before_the_balance_was_taken(book: Book) -> None:
