@@ -25,16 +25,17 @@ def advise(customer_id: str, borrower: Borrower, policy: Policy, now: int) -> Cr
     None too when earlier advice still waits for its answer, or when the borrower's region or grade is unknown.
     """
     grants = live_grants(borrower, now)
-    safe = [funder.funder_id for funder in policy.funders if borrower.risk_grade not in funder.risky]
-    if sum(funder_id in grants for funder_id in safe) >= policy.config.rotation.min_live_grants:
+    safe = policy.roster.everyone & ~policy.risky[borrower.risk_grade]
+    if (policy.roster.set_of(grants) & safe).bit_count() >= policy.config.rotation.min_live_grants:
         return None
     if any(at + ANSWER_WITHIN > now for at in borrower.advised.values()):
         return None
+    trusted = policy.roster.members(safe)
     held = any(drawdown.status == "held" for drawdown in borrower.drawdowns.values())
     fitting = [
         funder.funder_id
         for funder in policy.funders
-        if funder.funder_id in safe and funder.funder_id not in grants and _would_take(funder, borrower, now)
+        if funder.funder_id not in grants and funder.funder_id in trusted and _would_take(funder, borrower, now)
     ]
     budget = policy.config.rotation.exposure_budget
     if budget is not None and not held:

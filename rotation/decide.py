@@ -17,6 +17,9 @@ from rotation.roster import NOBODY, Funders, union
 from rotation.rules import HARD_RULES, RESERVATION_CODES, ROTATION_RULES, Ask
 
 T = TypeVar("T")
+_JUDGED = [(rule.code, rule.drops) for rule in (*HARD_RULES, *ROTATION_RULES)]
+_LISTED = (*(rule.code for rule in HARD_RULES), *RESERVATION_CODES, *(rule.code for rule in ROTATION_RULES))
+_NOBODY_DROPPED = dict.fromkeys(_LISTED, NOBODY)
 #: Steps of the core that may have to ask the reservation book on their way.
 Steps = Generator[Reserve, Reserved, T]
 
@@ -68,11 +71,9 @@ def reject(policy: Policy, ask: Ask) -> Verdict:
 
 def _judge(policy: Policy, ask: Ask) -> dict[str, Funders]:
     """The funders that each rule drops, by its code, in the order in which codes are listed."""
-    dropped = {rule.code: rule.drops(policy, ask) for rule in HARD_RULES}
-    for code in RESERVATION_CODES:
-        dropped[code] = NOBODY
-    for rule in ROTATION_RULES:
-        dropped[rule.code] = rule.drops(policy, ask)
+    dropped = _NOBODY_DROPPED.copy()
+    for code, drops in _JUDGED:
+        dropped[code] = drops(policy, ask)
     return dropped
 
 

@@ -88,7 +88,7 @@ class Policy:
         self.against_age = Refusing[int](funders, lambda f, age: not f.age[0] <= age <= f.age[1])
         self.against_amount = Refusing[int](funders, lambda f, amount: not f.amount[0] <= amount <= f.amount[1])
         self.without_term = Refusing[int](funders, lambda f, term: term not in f.terms)
-        self.risky = Refusing[str](funders, lambda f, grade: grade in f.risky)
+        self.risky = Refusing[str | None](funders, lambda f, grade: grade in f.risky)
         self.closed = Refusing[int](funders, lambda f, minute: not f.is_open(minute))
         self.limits: dict[str, FunderLimits] = {funder.id: _limits(funder) for funder in config.funders}
         self._states = states

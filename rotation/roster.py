@@ -46,7 +46,6 @@ class Roster:
         """Each dropped funder's codes, from the funders that each code drops; both in the order given."""
         codes: dict[str, list[str]] = {funder_id: [] for funder_id in self.members(union(dropped.values()))}
         for code, funders in dropped.items():
-            if funders:
-                for funder_id in self.members(funders):
-                    codes[funder_id].append(code)
+            for funder_id in self.members(funders):
+                codes[funder_id].append(code)
         return codes

@@ -67,7 +67,7 @@ def header(headers: Headers, name: str) -> bytes | None:
 
 def trace_headers(headers: Headers) -> Trace:
     """The trace context, which every output carries on."""
-    return tuple((name, value) for name, value in headers if name in _TRACE and value is not None)
+    return tuple([(name, value) for name, value in headers if name in _TRACE and value is not None])
 
 
 def trace_id(trace: Headers) -> str | None:
