@@ -1,6 +1,14 @@
 """Brokers for tests and benchmarks that are more than the embedded ones."""
 
+import pytest
+
 from tests.brokers.apache import ApacheKafka
 from tests.brokers.maven import BrokerError
 
-__all__ = ["ApacheKafka", "BrokerError"]
+__all__ = ["ON_APACHE", "ApacheKafka", "BrokerError"]
+
+ON_APACHE = pytest.mark.parametrize("kafka", [pytest.param("apache", marks=pytest.mark.apache)], indirect=True)
+"""Runs the test on Apache Kafka alone: on the embedded broker it could not, or would only take minutes longer.
+
+(That broker answers no join of a group within three seconds, nor one after a leave before the session is over.)
+"""

@@ -21,8 +21,11 @@ from streams.app import LoanrouterApp
 from streams.batches import Batch, PartitionResult
 from streams.metrics import REGISTRY
 from streams.worker import running
+from tests.brokers import ON_APACHE
 from tests.streams.cluster import PARTITIONS, Cluster, Counts, until
 from tests.streams.toy import counting_app
+
+pytestmark = ON_APACHE
 
 
 @asynccontextmanager

@@ -4,12 +4,10 @@ import signal
 from collections import Counter
 from datetime import datetime
 
-import pytest
-
 from rotation.clock import shanghai_day
 from rotation.events import millis
 from rotation.outputs import Decision
-from tests.brokers import ApacheKafka
+from tests.brokers import ON_APACHE, ApacheKafka
 from tests.processes import until
 from tests.rotation.world import SECOND, grant, request
 from tests.worker.burst import Burst
@@ -97,7 +95,7 @@ def test_a_worker_drained_while_redis_is_away(start: Start, pair: Service) -> No
     pair.workers.start("two")
 
 
-@pytest.mark.parametrize("kafka", [pytest.param("apache", marks=pytest.mark.apache)], indirect=True)
+@ON_APACHE
 def test_kafka_restarts(apache_kafka: ApacheKafka, pair: Service) -> None:
     """A broker that crashes in mid-work and comes back: both workers live on, and all is decided once."""
     burst = Burst(pair)

@@ -8,6 +8,7 @@ import pytest
 
 from rotation.clock import rfc3339
 from rotation.outputs import FunderState
+from tests.brokers import ON_APACHE
 from tests.ops.files import shown
 from tests.ops.prometheus import Prometheus
 from tests.processes import until
@@ -23,6 +24,8 @@ QUIET = (
     "loanrouter_capture_signals_total",
     "changes(loanrouter_config_revision",
 )
+
+pytestmark = ON_APACHE
 
 
 @pytest.fixture

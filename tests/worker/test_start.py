@@ -6,12 +6,12 @@ import socket
 from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner
 
 from cli.main import main
 from config.settings import Settings
 from streams.embedded import LOOPBACK, EmbeddedKafka, EmbeddedRedis, free_port
+from tests.brokers import ON_APACHE
 from tests.processes import loanrouter
 from tests.worker.conftest import CONFIG, Start, ask_somebody, until_it_said
 from tests.worker.service import Service
@@ -93,7 +93,7 @@ def test_refused_surroundings(tmp_path: Path) -> None:
             assert (result.exit_code, variable in result.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("kafka", [pytest.param("apache", marks=pytest.mark.apache)], indirect=True)
+@ON_APACHE
 def test_refused_topics(settings: Settings) -> None:
     """On the stream clock, topics made for the wall clock end with 2; the error names topic and setting.
 
