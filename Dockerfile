@@ -1,4 +1,5 @@
-FROM python:3.11-slim AS build
+# Not slim: mypyc needs its C compiler.
+FROM python:3.11 AS build
 
 RUN pip install --no-cache-dir uv==0.13.9
 ENV UV_PROJECT_ENVIRONMENT=/opt/loanrouter \
@@ -20,7 +21,7 @@ COPY market market
 COPY rotation rotation
 COPY streams streams
 COPY whatif whatif
-RUN uv sync --frozen --no-dev --no-editable --no-cache
+RUN HATCH_BUILD_HOOK_ENABLE_MYPYC=1 uv sync --frozen --no-dev --no-editable --no-cache
 
 
 FROM python:3.11-slim

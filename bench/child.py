@@ -32,7 +32,7 @@ class Child:
                 stdout=output,
                 stderr=output,
                 cwd=_REPOSITORY,
-                env={**os.environ, "PYTHONPATH": str(_REPOSITORY), **env},
+                env={"PYTHONPATH": str(_REPOSITORY), **os.environ, **env},
                 start_new_session=True,
                 preexec_fn=die_with_parent(),
             )

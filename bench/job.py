@@ -26,6 +26,12 @@ STREAM_CLOCK = {"retention.ms": "-1", "message.timestamp.after.max.ms": str(2**6
 START = int(datetime(2026, 11, 2, 2, tzinfo=UTC).timestamp() * 1000)  # ten in the morning in Shanghai
 
 OURS = Engine("loanrouter", "loanrouter worker", (sys.executable, "-c", "from cli.main import main; main()", "worker"))
+PURE = replace(
+    OURS,
+    name="loanrouter-python",
+    title="loanrouter worker, its core in Python",
+    env={"PYTHONPATH": str(Path(__file__).parents[1])},
+)
 PLAIN = Engine(
     "plain-faust",
     "plain Faust, one event at a time, as it comes",
@@ -39,7 +45,7 @@ TUNED = replace(
     command=(sys.executable, "-m", "bench.plain_faust", "worker", "-l", "warn"),
     env={"BENCH_TUNED": "1"},
 )
-ENGINES = (OURS, PLAIN, TUNED)
+ENGINES = (OURS, PURE, PLAIN, TUNED)
 
 
 def comparison(folder: Path, events: int) -> Comparison:

@@ -33,6 +33,7 @@ class Profile:
             [
                 py_spy,
                 "record",
+                "--nonblocking",  # it finds the process stopped, and must not wait for that
                 "--pid",
                 str(processes.children[0].pid),
                 "--rate",
