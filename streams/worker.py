@@ -16,8 +16,9 @@ from streams.store import Identity
 
 RETRY_SECONDS = 0.5
 REMIND_SECONDS = 10.0
-#: A batch makes many objects and no cycles: Python's usual thresholds search them over and over while it is in work.
-GC_THRESHOLDS = (100_000, 20, 20)
+#: A batch makes many objects, a few hundred thousand at once, and no cycles: Python's usual thresholds, and a hundred
+#: times those, search them over and over while it is in work, for an eighth of its CPU time.
+GC_THRESHOLDS = (2_000_000, 20, 20)
 log = logging.getLogger(__name__)
 
 
