@@ -16,13 +16,14 @@ from rotation.events import BorrowerEvent, DrawdownOutcome, DrawdownRequest, Rep
 from rotation.ledger import expire_reservations
 from rotation.reservations import Reserve, Reserved
 from rotation.rules import RESERVATION_CODES
+from rotation.turn import Turn
 from whatif.answers import Answer, Answers
 from whatif.as_it_was import AsItWas, Candidates
 from whatif.book import LaneBook
 from whatif.estimate import Samples
 from whatif.history import History
 from whatif.recorded import Moment, Recorded, Records
-from whatif.side import Deciding, Side, run
+from whatif.side import Side, run
 from whatif.tally import Tally
 
 
@@ -140,15 +141,15 @@ class Lane:
         if entry is not None:
             self._handle(msgspec.structs.replace(event, funder_id=entry.funder_id), self._version)
 
-    def _handle(self, event: BorrowerEvent, version: int) -> Deciding:
+    def _handle(self, event: BorrowerEvent, version: int) -> Turn:
         turn = self._turn(event.customer_id, version)
         self._go(turn, turn.handle(event, self._clock, []), version)
         return turn
 
-    def _turn(self, customer_id: str, version: int) -> Deciding:
-        return Deciding(customer_id, self._drafted.borrowers[customer_id], self._history.policy(version))
+    def _turn(self, customer_id: str, version: int) -> Turn:
+        return Turn(customer_id, self._drafted.borrowers[customer_id], self._history.policy(version), silent=True)
 
-    def _go(self, turn: Deciding, steps: Steps[Any], version: int) -> None:
+    def _go(self, turn: Turn, steps: Steps[Any], version: int) -> None:
         side = self._drafted
 
         def reserve(asked: Reserve) -> Reserved:

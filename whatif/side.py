@@ -1,34 +1,16 @@
-"""What both replays of a partition have: borrowers, a book, counts; and turns that keep their verdicts."""
+"""What both replays of a partition have: borrowers, a book, counts."""
 
 from collections import defaultdict
 from collections.abc import Callable
 from typing import TypeVar
 
-from rotation.decide import Steps, Verdict
-from rotation.outputs import DecisionStatus
-from rotation.policy import Policy
+from rotation.decide import Steps
 from rotation.reservations import Reserve, Reserved
-from rotation.state import Borrower, Drawdown
-from rotation.turn import Turn
+from rotation.state import Borrower
 from whatif.book import LaneBook
 from whatif.tally import Tally
 
 T = TypeVar("T")
-
-
-class Deciding(Turn):
-    """A turn that keeps its verdicts, and says nothing: to write and remember decisions is a fifth of the work."""
-
-    def __init__(self, customer_id: str, borrower: Borrower, policy: Policy) -> None:
-        super().__init__(customer_id, borrower, policy)
-        self.verdicts: list[tuple[Drawdown, DecisionStatus, Verdict]] = []
-
-    def _decide(
-        self, drawdown: Drawdown, status: DecisionStatus, now: int, reasons: list[str], verdict: Verdict
-    ) -> None:
-        drawdown.status = status
-        drawdown.decided_at = now
-        self.verdicts.append((drawdown, status, verdict))
 
 
 class Side:

@@ -25,11 +25,12 @@ from rotation.book import MemoryBook
 from rotation.clock import DAY, MINUTE
 from rotation.decide import Steps
 from rotation.events import BorrowerEvent, CaptureSignal, CreditGrant, DrawdownOutcome, DrawdownRequest, Repayment
+from rotation.fold import Refusal
 from rotation.outputs import CreditApplication, FunderState
 from rotation.policy import Policy
 from rotation.reservations import Reserve
 from rotation.state import Borrower, LedgerEntry
-from rotation.turn import Refusal, Turn
+from rotation.turn import Turn
 
 #: Borrowers for which the study's quotas are written.
 QUOTAS_FOR = 20_000

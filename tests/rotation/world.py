@@ -17,11 +17,12 @@ from rotation.book import MemoryBook
 from rotation.clock import DAY, MINUTE
 from rotation.decide import Steps
 from rotation.events import BorrowerEvent, CreditGrant, DrawdownOutcome, DrawdownRequest, Repayment, millis
+from rotation.fold import Refusal
 from rotation.outputs import CreditApplication, Decision, FunderEvent, FunderState
 from rotation.policy import Policy
 from rotation.reservations import Operation, Reserve, Reserved
 from rotation.state import Borrower
-from rotation.turn import Refusal, Said, Turn
+from rotation.turn import Said, Turn
 
 SHIPPED = Path(__file__).parents[2] / "config" / "rotation.yaml"
 #: 14:00 on 1 November 2026 in Shanghai: everybody of the shipped configuration is open.
