@@ -19,7 +19,6 @@ from rotation.rules import HARD_RULES, RESERVATION_CODES, ROTATION_RULES, Ask
 T = TypeVar("T")
 _JUDGED = [(rule.code, rule.drops) for rule in (*HARD_RULES, *ROTATION_RULES)]
 _LISTED = (*(rule.code for rule in HARD_RULES), *RESERVATION_CODES, *(rule.code for rule in ROTATION_RULES))
-_NOBODY_DROPPED = dict.fromkeys(_LISTED, NOBODY)
 #: Steps of the core that may have to ask the reservation book on their way.
 Steps = Generator[Reserve, Reserved, T]
 
@@ -27,7 +26,7 @@ Steps = Generator[Reserve, Reserved, T]
 class Verdict(msgspec.Struct, frozen=True):
     """Who takes the drawdown (`funder_id`, None for nobody), and all that explains it.
 
-    `dropped` are the funders that each code drops, in the order in which a decision lists codes.
+    `dropped` are the funders that each code drops, if it does, in the order in which a decision lists codes.
     """
 
     funder_id: str | None
@@ -47,8 +46,10 @@ def decide(policy: Policy, ask: Ask) -> Steps[Verdict]:
             ranked = draw(stakes, policy.config.selection.seed, ask.drawdown_id, ask.attempt)
             answer = yield _reserve(policy, ask, ranked)
             # Who had no room on this level has none on the next: it stays out, whatever is relaxed.
-            for funder_id, code in answer.passed_over:
-                dropped[code] |= policy.roster.bits[funder_id]
+            if answer.passed_over:
+                for funder_id, code in answer.passed_over:
+                    dropped[code] = dropped.get(code, NOBODY) | policy.roster.bits[funder_id]
+                dropped = {code: dropped[code] for code in _LISTED if code in dropped}
             if answer.funder_id is not None:
                 if answer.passed_over:
                     passed_over = {funder_id for funder_id, _ in answer.passed_over}
@@ -58,22 +59,24 @@ def decide(policy: Policy, ask: Ask) -> Steps[Verdict]:
             return Verdict(None, [], dropped, relaxed)
         rule = policy.relax_order[len(relaxed)]
         relaxed.append(rule)
-        dropped[rule] = NOBODY
+        dropped.pop(rule, None)
 
 
 def reject(policy: Policy, ask: Ask) -> Verdict:
     """The verdict on a drawdown that is not to be routed any more: why no funder would take it, rules relaxed."""
     dropped = _judge(policy, ask)
     for rule in policy.relax_order:
-        dropped[rule] = NOBODY
+        dropped.pop(rule, None)
     return Verdict(None, [], dropped, list(policy.relax_order))
 
 
 def _judge(policy: Policy, ask: Ask) -> dict[str, Funders]:
     """The funders that each rule drops, by its code, in the order in which codes are listed."""
-    dropped = _NOBODY_DROPPED.copy()
+    dropped: dict[str, Funders] = {}
     for code, drops in _JUDGED:
-        dropped[code] = drops(policy, ask)
+        funders = drops(policy, ask)
+        if funders:
+            dropped[code] = funders
     return dropped
 
 

@@ -10,8 +10,7 @@ from rotation.clock import rfc3339
 from rotation.decide import Verdict
 from rotation.outputs import Candidate, Decision, encode
 from rotation.policy import Policy
-from rotation.roster import Funders
-from rotation.state import Drawdown
+from rotation.state import Drawdown, Made
 
 #: How much of a revision's hash is kept, to notice a log of revisions that was begun anew.
 _HASH_DIGITS = 16
@@ -21,21 +20,6 @@ class RevisionLost(Exception):
     """A decision cannot be said again: `rotation-config`, which must be kept for ever, lacks its revision."""
 
 
-class Made(msgspec.Struct, array_like=True, frozen=True):
-    """What a drawdown and a revision do not tell of the drawdown's latest decision.
-
-    `candidates` go by their place in the revision; `dropped` are the funders that each code drops.
-    """
-
-    reasons: list[str]
-    relaxed: list[str]
-    candidates: list[tuple[int, float]]
-    dropped: dict[str, Funders]
-    revision: int
-    sha256: str
-    states_version: int
-
-
 def make(policy: Policy, verdict: Verdict, reasons: list[str]) -> Made:
     """The decision that `policy` made of a drawdown."""
     places = policy.roster.places
@@ -43,7 +27,7 @@ def make(policy: Policy, verdict: Verdict, reasons: list[str]) -> Made:
         reasons=reasons,
         relaxed=verdict.relaxed,
         candidates=[(places[funder_id], propensity) for funder_id, propensity in verdict.candidates],
-        dropped={code: funders for code, funders in verdict.dropped.items() if funders},
+        dropped=verdict.dropped,
         revision=policy.revision.id,
         sha256=policy.revision.sha256[:_HASH_DIGITS],
         states_version=policy.states_version,

@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from rotation.roster import Funders
+
 LoanStatus = Literal["pending", "disbursed", "cancelled", "declined", "timed_out", "failed", "expired"]
 DrawdownStatus = Literal["held", "routed", "rejected"]
 
@@ -78,6 +80,21 @@ class Drawdown(msgspec.Struct, array_like=True):
     decided_at: int = 0
     decision: bytes = b""
     canary: bool = False
+
+
+class Made(msgspec.Struct, array_like=True, frozen=True):
+    """What a drawdown and a revision do not tell of the drawdown's latest decision.
+
+    `candidates` go by their place in the revision; `dropped` are the funders that each code drops.
+    """
+
+    reasons: list[str]
+    relaxed: list[str]
+    candidates: list[tuple[int, float]]
+    dropped: dict[str, Funders]
+    revision: int
+    sha256: str
+    states_version: int
 
 
 class Borrower(msgspec.Struct, array_like=True):

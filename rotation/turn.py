@@ -14,12 +14,12 @@ from rotation.decide import Steps, Verdict, decide, reject
 from rotation.events import BorrowerEvent, DrawdownOutcome, DrawdownRequest, millis
 from rotation.fold import Folding, Refusal
 from rotation.ledger import ask_of, forget
-from rotation.memory import Made, make, remember, say, say_again
+from rotation.memory import make, remember, say, say_again
 from rotation.outputs import CreditApplication, DecisionStatus
 from rotation.policy import Policy
 from rotation.returns import back_for_more
 from rotation.roster import union
-from rotation.state import Borrower, Drawdown, LedgerEntry
+from rotation.state import Borrower, Drawdown, LedgerEntry, Made
 
 #: Outcomes after which the next funder may be asked.
 _TRY_NEXT = frozenset({"declined", "timed_out", "failed"})
@@ -222,7 +222,7 @@ class Turn(Folding):
 
 def _shared_code(policy: Policy, verdict: Verdict) -> str:
     """The code on which all exclusions agree, if there is one."""
-    codes = [code for code, funders in verdict.dropped.items() if funders]
+    codes = list(verdict.dropped)
     everybody = union(verdict.dropped.values()) == policy.roster.everyone
     return codes[0] if everybody and len(codes) == 1 else "no_candidate"
 

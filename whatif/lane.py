@@ -120,7 +120,7 @@ class Lane:
         turn = self._handle(event, first.funder_states_version)
         for drawdown, status, verdict in turn.verdicts:
             # Where both replays stand alike and nobody lacked room, the draft is not asked twice.
-            passed_over = any(verdict.dropped[code] for code in RESERVATION_CODES)
+            passed_over = any(code in verdict.dropped for code in RESERVATION_CODES)
             if alike and drawdown.drawdown_id == event.drawdown_id and status == "routed" and not passed_over:
                 self._alike[event.drawdown_id] = verdict.candidates
 
