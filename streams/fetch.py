@@ -61,6 +61,7 @@ def _take(fetcher: Fetcher, tps: Set[TopicPartition]) -> RecordLists:
 def _decode(tp: TopicPartition, result: FetchResult) -> list[Record]:
     topic, partition = tp
     fetched = result._partition_records
+    fetched._records_iterator = None  # it refers back, and would keep all bytes until a search for cycles
     stored = fetched._records
     offset = fetched.next_fetch_offset
     records: list[Record] = []
