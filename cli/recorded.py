@@ -46,10 +46,33 @@ def from_files(settings: Settings, log: BinaryIO | None, parquet: Path | None) -
 
 
 @contextmanager
-def progress_bar(what: str, total: int | None = None) -> Iterator[tuple[Advance, Total]]:
-    """A progress bar on standard error, which only a terminal shows: what advances it, and what sets its end."""
+def progress_bar(what: str, total: int | None = None, *, lines: bool = False) -> Iterator[tuple[Advance, Total]]:
+    """A progress bar on standard error, which only a terminal shows: what advances it, and what sets its end.
+
+    With `lines` it is a line for each hundredth instead, for programs: what, how many are done, of how many.
+    """
+    if lines:
+        yield _progress_lines(what, total or 0)
+        return
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=total or None)
         yield (lambda steps: progress.advance(task, steps)), (lambda end: progress.update(task, total=end))
+
+
+def _progress_lines(what: str, end: int) -> tuple[Advance, Total]:
+    done = said = 0
+
+    def advance(steps: int) -> None:
+        nonlocal done, said
+        done += steps
+        if end and done * 100 // end > said:
+            said = done * 100 // end
+            click.echo(f"{what} {done} {end}", err=True)
+
+    def set_end(total: int) -> None:
+        nonlocal end
+        end = total
+
+    return advance, set_end

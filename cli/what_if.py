@@ -22,9 +22,10 @@ from streams.archive import ArchiveError, read_summary
 from streams.log import LogError
 from whatif.history import History, read_shared
 from whatif.page import page
-from whatif.report import Report, report
+from whatif.report import report
 from whatif.run import what_if as replay_both
 from whatif.tables import tables
+from whatif.told import Report
 
 
 @click.command("what-if")
@@ -34,8 +35,11 @@ from whatif.tables import tables
 @click.option(
     "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with tables and plots here."
 )
+@click.option("--progress-lines", "lines", is_flag=True, help="Tell programs on standard error how far it is.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as a JSON object.")
-def what_if(draft: str, log: BinaryIO | None, parquet: Path | None, html: Path | None, as_json: bool) -> None:
+def what_if(
+    draft: str, log: BinaryIO | None, parquet: Path | None, html: Path | None, lines: bool, as_json: bool
+) -> None:
     """Tell what DRAFT would have done to recorded traffic: before, after, and how sure that is.
 
     DRAFT is a file, or, of those in the recorded rotation-config, the id of an open draft or of a revision, or the word
@@ -48,8 +52,8 @@ def what_if(draft: str, log: BinaryIO | None, parquet: Path | None, html: Path |
             folder = parquet
             if folder is None:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loanrouter-")))
-                archive(settings_from_env(), folder, log)
-            answer = _answer(folder, draft)
+                archive(settings_from_env(), folder, log, lines=lines)
+            answer = _answer(folder, draft, lines=lines)
         except (LogError, ArchiveError, ConfigError) as error:
             raise click.UsageError(str(error)) from None
         except ValueError as error:
@@ -62,11 +66,11 @@ def what_if(draft: str, log: BinaryIO | None, parquet: Path | None, html: Path |
         _show(answer)
 
 
-def _answer(folder: Path, draft: str) -> Report:
+def _answer(folder: Path, draft: str, *, lines: bool) -> Report:
     summary = read_summary(folder)
     shared = read_shared(folder, summary)
     revision = _draft(draft, shared.lifecycle)
-    with progress_bar("Replaying", summary.of("drawdown-requests")) as (advance, _):
+    with progress_bar("Replaying", summary.of("drawdown-requests"), lines=lines) as (advance, _):
         outcome = replay_both(folder, revision, advance)
     return report(outcome, History(shared, revision))
 

@@ -40,6 +40,8 @@ class Settings:
     console_port: int = 6065
     console_redis: str = ""
     """A Redis of the console's own; empty for the same as the workers'."""
+    console_recorded: Path | None = None
+    """Where the console's what-ifs take recorded traffic: a folder of `loanrouter export`; None for Kafka."""
     data: Path = Path("data")
     cache_mb: int = 256
     clock: Literal["wall", "stream"] = "wall"
@@ -208,6 +210,12 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+def _folder(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise ValueError("there is no such folder")
+    return Path(text)
+
+
 def _file(text: str) -> Path:
     if not Path(text).is_file():
         raise ValueError("there is no such file")
@@ -229,6 +237,7 @@ VARIABLES = (
     Variable("LOANROUTER_CONSOLE", "console_host", "host:port", lambda text: _host_and_port(text)[0]),
     Variable("LOANROUTER_CONSOLE", "console_port", "host:port", lambda text: _host_and_port(text)[1]),
     Variable("LOANROUTER_CONSOLE_REDIS", "console_redis", "a URL redis://, rediss:// or unix://", _redis_url),
+    Variable("LOANROUTER_CONSOLE_RECORDED", "console_recorded", "a folder that `loanrouter export` wrote", _folder),
     Variable("LOANROUTER_DATA", "data", "the path of the folder for local state", Path),
     Variable("LOANROUTER_CACHE_MB", "cache_mb", "a whole number of MB from 16 to 100000", _whole_number(16, 100_000)),
     Variable("LOANROUTER_CLOCK", "clock", "wall or stream", _one_of("wall", "stream")),

@@ -9,12 +9,14 @@ from console.board import Board
 from console.follower import Follower
 from console.people import People
 from console.sessions import Sessions, Visit
+from console.trials import Trials
 from streams.reservations import RedisBook
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The console's parts: users, sessions, the configuration's log as it is followed, the board, the reservations."""
+    """The console's parts: users, sessions, the configuration's log as it is followed, the board, the reservations,
+    the what-ifs."""
 
     settings: Settings
     people: People
@@ -22,6 +24,7 @@ class Desk:
     follower: Follower
     board: Board
     book: RedisBook
+    trials: Trials
 
 
 DESK = web.AppKey("desk", Desk)

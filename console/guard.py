@@ -33,7 +33,8 @@ HEADERS = {
 class Page(NamedTuple):
     """A page or a write, and the role it takes; None for what may be seen without login.
 
-    With `first` it may be reached with a password that has to be changed first.
+    A user with the role `also` may use it too. With `first` it may be reached with a password that has to be changed
+    first.
     """
 
     method: Literal["GET", "POST"]
@@ -41,6 +42,7 @@ class Page(NamedTuple):
     role: Role | None
     handler: Handler
     first: bool = False
+    also: Role | None = None
 
 
 def guarded(page: Page) -> Handler:
@@ -61,7 +63,7 @@ def guarded(page: Page) -> Handler:
             raise web.HTTPSeeOther(PASSWORD)
         if page.method == "POST" and not await _has_token(request, visit):
             return problem(request, 403, "Nothing has changed: the page was out of date. Open it again and retry.")
-        if not visit.user.may(page.role):
+        if not visit.user.may(page.role) and not (page.also and visit.user.may(page.also)):
             return problem(request, 403, f"This takes the role {page.role}.", role=page.role)
         return await page.handler(request)
 

@@ -15,16 +15,24 @@ from console.desk import DESK, Desk
 from console.follower import Follower
 from console.guard import Page, add_headers, guarded
 from console.keys import connect
-from console.pages import borrowers, configuration, funders, overview, people
+from console.pages import borrowers, configuration, funders, overview, people, what_if
 from console.people import People
 from console.projection import project
 from console.render import problem
 from console.sessions import Sessions
+from console.trials import Trials
 from streams.reservations import RedisBook
 
 log = logging.getLogger("loanrouter.console")
 
-PAGES: tuple[Page, ...] = (*overview.PAGES, *borrowers.PAGES, *funders.PAGES, *configuration.PAGES, *people.PAGES)
+PAGES: tuple[Page, ...] = (
+    *overview.PAGES,
+    *borrowers.PAGES,
+    *funders.PAGES,
+    *configuration.PAGES,
+    *what_if.PAGES,
+    *people.PAGES,
+)
 _LARGEST_REQUEST = 2 * 1024 * 1024
 
 
@@ -34,12 +42,14 @@ async def desk_of(settings: Settings) -> AsyncIterator[Desk]:
     redis = connect(settings)
     book = RedisBook.connect(settings.redis, settings.redis_password, settings.topic_prefix, settings.partitions)
     follower = Follower(settings)
+    trials = Trials(redis, settings)
     try:
         await redis.ping()
         await follower.start()
         users = People(redis, settings)
-        yield Desk(settings, users, Sessions(redis, settings, users), follower, Board(redis, settings), book)
+        yield Desk(settings, users, Sessions(redis, settings, users), follower, Board(redis, settings), book, trials)
     finally:
+        await trials.stop()
         await follower.stop()
         await book.aclose()
         await redis.aclose()

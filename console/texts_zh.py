@@ -1,6 +1,15 @@
 """The Chinese texts, by their English ones. What the configuration's own checks say stays English, as in its log."""
 
 PAGES = {
+    "What would it have done?": "它会带来什么变化？",
+    "What if": "假设分析",
+    "It is running.": "正在运行。",
+    "Cancel": "取消",
+    "This content of the draft has not been tried yet.": "草案的当前内容尚未试算。",
+    "Try it on recorded traffic": "用历史流量试算",
+    "Run by": "运行人",
+    "The record can tell what this draft would have brought.": "历史记录足以说明该草案的效果。",
+    "The record cannot tell what this draft would have brought:": "历史记录不足以说明该草案的效果：",
     "Activate now": "立即生效",
     "Active: revision": "当前生效：版本",
     "All of it": "全部",
@@ -233,4 +242,43 @@ MEANINGS = {
     "the request had expired when it arrived": "申请到达时已经过期",
 }
 
-CHINESE: dict[str, str] = PAGES | ANSWERS | STATUSES | MEANINGS
+#: Of the report of a what-if.
+REPORT = {
+    "Share of decisions that each funder gets, before and after": "各资方所得决策的占比，之前与之后",
+    "Borrowers by the share of their top funder, before and after": "按首位资方占比统计的借款人，之前与之后",
+    "Change of loans, money lent and fees in per cent, with 95% intervals": (
+        "贷款笔数、放款金额与费用的变化（%），含95%区间"
+    ),
+    "Outcomes (estimated, with 95% intervals)": "结果（估计值，含95%区间）",
+    "What the estimates stand on": "估计的依据",
+    "before": "之前",
+    "after": "之后",
+    "change": "变化",
+    "drawdowns": "借款笔数",
+    "unserved": "未服务",
+    "top funder's share of a borrower": "借款人首位资方的占比",
+    "funders that a borrower went to": "每位借款人到过的资方数",
+    "loans": "贷款笔数",
+    "money lent, yuan": "放款金额（元）",
+    "fees, yuan": "费用（元）",
+    "share before": "占比（之前）",
+    "yuan before": "金额（元，之前）",
+    "quota used before": "额度使用（之前）",
+    "full days before": "用满天数（之前）",
+    "share after": "占比（之后）",
+    "yuan after": "金额（元，之后）",
+    "quota used after": "额度使用（之后）",
+    "full days after": "用满天数（之后）",
+    "drawdown": "借款",
+    "number": "笔数",
+    "outcomes": "结果数",
+    "weigh as much as": "等效结果数",
+    "become loans": "成为贷款",
+    "goes to the same funder, or to nobody both times": "去向相同，或两次都无人服务",
+    "goes to nobody any more": "不再有人服务",
+    "goes where no recorded outcome tells": "去向没有历史结果可参考",
+    "no outcome yet (not counted)": "尚无结果（不计）",
+    "Another what-if is running: wait for its end, or cancel it.": "另一个试算正在运行：请等待其结束，或将其取消。",
+}
+
+CHINESE: dict[str, str] = PAGES | ANSWERS | STATUSES | MEANINGS | REPORT

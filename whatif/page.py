@@ -5,10 +5,10 @@ from html import escape
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib import pyplot
+from matplotlib.figure import Figure
 
-from whatif.report import Report
 from whatif.tables import Table, tables
+from whatif.told import Report
 
 _BEFORE, _AFTER = "#9aa5b1", "#1b7f5c"
 _STYLE = """
@@ -26,12 +26,7 @@ svg { max-width: 100%; height: auto; }
 def page(report: Report, title: str) -> str:
     """The page. The same report gives the same bytes."""
     parts = [_verdict(report)]
-    plots = [
-        ("Share of decisions that each funder gets, before and after", _shares(report)),
-        ("Borrowers by the share of their top funder, before and after", _tops(report)),
-        ("Change of loans, money lent and fees in per cent, with 95% intervals", _changes(report)),
-    ]
-    parts += [f'<figure role="img" aria-label="{escape(words)}">{svg}</figure>' for words, svg in plots]
+    parts += [f'<figure role="img" aria-label="{escape(words)}">{svg}</figure>' for words, svg in plots(report)]
     parts += [_table(table) for table in tables(report)]
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -39,6 +34,15 @@ def page(report: Report, title: str) -> str:
         f"<body><h1>{escape(title)}</h1>\n<p>On recorded traffic up to revision {report.active_revision};"
         f" the draft is <code>{escape(report.draft_sha256)}</code>.</p>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
+
+
+def plots(report: Report) -> list[tuple[str, str]]:
+    """The plots as SVG, each after the words that say what it shows."""
+    return [
+        ("Share of decisions that each funder gets, before and after", _shares(report)),
+        ("Borrowers by the share of their top funder, before and after", _tops(report)),
+        ("Change of loans, money lent and fees in per cent, with 95% intervals", _changes(report)),
+    ]
 
 
 def _verdict(report: Report) -> str:
@@ -56,7 +60,8 @@ def _table(table: Table) -> str:
 
 def _shares(report: Report) -> str:
     names = sorted(report.before.funders.keys() | report.after.funders.keys())[::-1]
-    figure, axes = pyplot.subplots(figsize=(9, 0.5 * len(names) + 1.2))
+    figure = Figure(figsize=(9, 0.5 * len(names) + 1.2))
+    axes = figure.subplots()
     for offset, side, color, label in ((0.2, report.before, _BEFORE, "before"), (-0.2, report.after, _AFTER, "after")):
         shares = [100 * side.funders[name].share if name in side.funders else 0.0 for name in names]
         axes.barh([n + offset for n in range(len(names))], shares, height=0.38, color=color, label=label)
@@ -66,7 +71,8 @@ def _shares(report: Report) -> str:
 
 
 def _tops(report: Report) -> str:
-    figure, axes = pyplot.subplots(figsize=(9, 3))
+    figure = Figure(figsize=(9, 3))
+    axes = figure.subplots()
     bins = len(report.before.top_shares)
     for offset, side, color, label in ((-1, report.before, _BEFORE, "before"), (1, report.after, _AFTER, "after")):
         places = [100 * n / (bins - 1) + offset for n in range(bins)]
@@ -77,7 +83,8 @@ def _tops(report: Report) -> str:
 
 
 def _changes(report: Report) -> str:
-    figure, axes = pyplot.subplots(figsize=(9, 2.2))
+    figure = Figure(figsize=(9, 2.2))
+    axes = figure.subplots()
     outcomes = report.outcomes
     named = (("fees", outcomes.fees), ("money lent", outcomes.amount), ("loans", outcomes.loans))
     for place, (_, value) in enumerate(named):
@@ -100,5 +107,4 @@ def _svg(figure: Any, axes: Any, *, legend: bool = True) -> str:
     file = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "loanrouter", "svg.fonttype": "none"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
-    pyplot.close(figure)
     return file.getvalue().partition("<svg")[1] + file.getvalue().partition("<svg")[2]

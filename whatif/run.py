@@ -62,10 +62,12 @@ def what_if(
 
     Raises:
         streams.archive.ArchiveError: the archive is not whole.
-        ValueError: it holds no configuration, or a decision that no worker wrote.
+        ValueError: it holds no drawdown, no configuration, or a decision that no worker wrote.
     """
     summary = read_summary(folder)
     partitions = sorted(summary.records.get("drawdown-requests", {}))
+    if not partitions:
+        raise ValueError("it holds no drawdown")
     most = min(len(partitions), processes or os.cpu_count() or 1)
     if processes is None and summary.of("drawdown-requests") < _WORTH_A_PROCESS:
         most = 1

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from whatif.estimate import Value
-from whatif.report import Report, Side, Use
+from whatif.told import Report, Side, Use
 
 
 class Table(NamedTuple):

@@ -1,6 +1,7 @@
 """One console for the tests of this folder, beside two workers on the embedded broker."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -10,6 +11,7 @@ from streams.embedded import EmbeddedKafka, EmbeddedRedis
 from tests.conftest import Broker
 from tests.console.chromium import Chromium
 from tests.console.served import ROLES, Console
+from tests.whatif.traffic import written
 from tests.worker.conftest import CONFIG, PAIR
 from tests.worker.service import Service
 
@@ -35,7 +37,9 @@ def office(embedded_kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFacto
         service.create_topics()
         for name in PAIR:
             service.workers.start(name)
-        with Console(service.settings) as console:
+        # 400 drawdowns of another day, for what-ifs.
+        recorded = written(data / "recorded", 400, partitions=1, days=5)
+        with Console(replace(service.settings, console_recorded=recorded)) as console:
             for name, roles in ROLES.items():
                 console.invite(name, *roles)
             service.workers.wait_ready(*PAIR)

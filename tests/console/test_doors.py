@@ -24,7 +24,7 @@ LACKS = {"editor": "otto", "approver": "edith", "operator": "april", "admin": "m
 
 def path_of(page: Page) -> str:
     """A path that reaches the page."""
-    values = {"funder": "cf-west", "draft": "d", "revision": "1", "switch": "pause", "position": "off"}
+    values = {"funder": "cf-west", "draft": "d", "revision": "1", "switch": "pause", "position": "off", "number": "1"}
 
     def value(match: re.Match[str]) -> str:
         return values.get(match[1], (match[2] or "").removeprefix(":").split("|")[0])

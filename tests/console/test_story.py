@@ -65,6 +65,16 @@ def test_a_change_from_a_mistake_to_a_decision_and_back(office: Office, chromium
     assert draft.startswith("/configuration/drafts/")
     assert "bank-east weight 3 → 4" in chromium.texts(".changes li")
 
+    chromium.press("What would it have done?")
+    chromium.press("Try it on recorded traffic")
+    until(lambda: "Run by max" in chromium.texts("main p"), 120)
+    drawn = "return [...document.querySelectorAll('img.plot')].filter((each) => each.naturalWidth > 100).length"
+    until(lambda: chromium.run(drawn) == 3)
+    assert "Funders" in chromium.texts("h2")
+    assert chromium.barriers() == []
+    assert not chromium.overflows()
+
+    chromium.open(draft)
     chromium.press("Approve")
     assert "max wrote" in chromium.texts("[role=alert]")[0]
     assert "Activate now" not in chromium.texts("main button")

@@ -29,6 +29,7 @@ ACCEPTED = [
     ("LOANROUTER_WEB", "0.0.0.0:80", {"web_host": "0.0.0.0", "web_port": 80}),  # noqa: S104  # as in a container
     ("LOANROUTER_CONSOLE", "[::1]:80", {"console_host": "[::1]", "console_port": 80}),
     ("LOANROUTER_CONSOLE_REDIS", "redis://c.example:6380/1", {"console_redis": "redis://c.example:6380/1"}),
+    ("LOANROUTER_CONSOLE_RECORDED", "/", {"console_recorded": Path("/")}),
     ("LOANROUTER_DATA", "/var/lib/x", {"data": Path("/var/lib/x")}),
     ("LOANROUTER_CACHE_MB", "1024", {"cache_mb": 1024}),
     ("LOANROUTER_CLOCK", "stream", {"clock": "stream"}),
@@ -48,6 +49,7 @@ REFUSED = [
     ("LOANROUTER_REDIS", "redis://127.0.0.1:port/0"),
     ("LOANROUTER_REDIS", "redis://["),
     ("LOANROUTER_CONSOLE_REDIS", "http://127.0.0.1"),
+    ("LOANROUTER_CONSOLE_RECORDED", "/dev/null"),
     ("LOANROUTER_TOPIC_PREFIX", "a/b"),
     ("LOANROUTER_TOPIC_PREFIX", "a" * 101),
     ("LOANROUTER_PARTITIONS", "0"),

@@ -19,7 +19,7 @@ from tests.docs.pages import ROOT
 from tests.replay.logs import path
 from tests.whatif.traffic import pause, revision, weigh, written
 from whatif.page import page
-from whatif.report import Report
+from whatif.told import Report
 
 
 def run(*arguments: object) -> Result:

@@ -12,8 +12,9 @@ from config.rotation import Revision
 from streams.archive import ArchiveWriter, read_summary
 from tests.rotation.world import SHIPPED
 from whatif.history import History, read_shared
-from whatif.report import Report, report
+from whatif.report import report
 from whatif.run import what_if
+from whatif.told import Report
 
 Edit = Callable[[dict[str, Any]], None]
 

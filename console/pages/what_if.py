@@ -1,0 +1,77 @@
+"""What a draft would have done to recorded traffic: run it, see how far it is, cancel it, read what came of it."""
+
+from aiohttp import web
+
+from config.lifecycle import Draft
+from console.desk import DESK, author_of
+from console.guard import Page
+from console.render import page
+from console.trials import TrialError
+from whatif.tables import tables
+
+_PATH = "/configuration/drafts/{draft}/what-if"
+
+
+def _draft(request: web.Request) -> Draft:
+    draft = request.app[DESK].follower.state.drafts.get(request.match_info["draft"])
+    if draft is None:
+        raise web.HTTPNotFound
+    return draft
+
+
+async def show(request: web.Request) -> web.Response:
+    """The result for the draft as it is now, or how far it is."""
+    return await _show(request)
+
+
+async def progress(request: web.Request) -> web.Response:
+    """How far it is, as JSON."""
+    running = request.app[DESK].trials.running(_draft(request).revision.sha256)
+    if running is None:
+        return web.json_response({"running": False})
+    return web.json_response({"running": True, "step": running.step, "done": running.done, "total": running.total})
+
+
+async def plot(request: web.Request) -> web.Response:
+    """A plot of the result."""
+    trial = await request.app[DESK].trials.result(_draft(request).revision.sha256)
+    number = int(request.match_info["number"])
+    if trial is None or number >= len(trial.plots):
+        raise web.HTTPNotFound
+    return web.Response(text=trial.plots[number][1], content_type="image/svg+xml")
+
+
+async def act(request: web.Request) -> web.Response:
+    """Run it, or cancel it."""
+    draft, trials, author = _draft(request), request.app[DESK].trials, author_of(request)
+    if request.match_info["what"] == "cancel":
+        await trials.cancel(draft.revision.sha256, author)
+    else:
+        try:
+            trials.start(draft, author)
+        except TrialError as error:
+            return await _show(request, str(error))
+    raise web.HTTPSeeOther(f"/configuration/drafts/{draft.id}/what-if")
+
+
+async def _show(request: web.Request, error: str = "") -> web.Response:
+    draft, trials = _draft(request), request.app[DESK].trials
+    trial = await trials.result(draft.revision.sha256)
+    return page(
+        request,
+        "what_if.html",
+        status=409 if error else 200,
+        error=error,
+        draft=draft,
+        running=trials.running(draft.revision.sha256),
+        trial=trial,
+        tables=[] if trial is None or trial.report is None else tables(trial.report),
+    )
+
+
+PAGES = (
+    Page("GET", _PATH, "viewer", show),
+    Page("GET", _PATH + "/progress", "viewer", progress),
+    Page("GET", _PATH + "/plots/{number:[0-9]}.svg", "viewer", plot),
+    Page("POST", _PATH + "/{what:run|cancel}", "editor", act, also="approver"),
+)

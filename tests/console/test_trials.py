@@ -1,0 +1,60 @@
+"""A draft is tried on recorded traffic from its page, and whoever reviews it sees the same result."""
+
+import re
+from collections.abc import Callable
+
+from tests.console.conftest import Office
+from tests.console.test_changes import document, draft_of, propose
+from tests.console.visitor import Visitor
+from tests.processes import until
+
+__all__ = ["document"]
+
+
+def drafted(office: Office, text: str) -> str:
+    """The path of a new draft of edith's."""
+    edith = office.console.seated("edith")
+    return draft_of(propose(edith, text, edith.get("/configuration/edit")))
+
+
+def ended(who: Visitor, path: str) -> bool:
+    """Whether no what-if of the draft is on its way."""
+    return '"running": false' in who.get(f"{path}/what-if/progress").text
+
+
+def test_the_reviewer_sees_what_the_author_ran(office: Office, document: Callable[[int], str]) -> None:
+    """With plots and tables, in the reader's language; an edited draft has no result."""
+    draft = drafted(office, document(50))
+    edith, april = office.console.seated("edith"), office.console.seated("april")
+    assert "has not been tried yet" in april.get(f"{draft}/what-if").text
+
+    assert edith.send(f"{draft}/what-if/run", {}).status == 303
+    assert april.send(f"{draft}/what-if/run", {}).status == 409
+    until(lambda: ended(april, draft), 120)
+
+    seen = april.get(f"{draft}/what-if").text
+    assert "Run by edith" in seen
+    assert "What the estimates stand on" in seen, seen
+    assert "估计的依据" in april.get(f"{draft}/what-if", Accept_Language="zh").text
+    pictures = re.findall(r'src="([^"]+\.svg)"', seen)
+    assert len(pictures) == 3
+    assert all(april.get(path).text.startswith("<svg") for path in pictures)
+
+    opened = edith.get(f"/configuration/edit?draft={draft.rpartition('/')[2]}")
+    assert draft_of(propose(edith, document(51), opened)) == draft
+    assert "has not been tried yet" in april.get(f"{draft}/what-if").text
+    edith.send(f"{draft}/withdraw", {"reason": "a test"})
+
+
+def test_a_what_if_is_cancelled(office: Office, document: Callable[[int], str]) -> None:
+    """It ends at once, and nothing is kept of it."""
+    draft = drafted(office, document(60))
+    april = office.console.seated("april")
+    assert april.send(f"{draft}/what-if/run", {}).status == 303
+    assert not ended(april, draft)
+
+    assert april.send(f"{draft}/what-if/cancel", {}).status == 303
+
+    assert ended(april, draft)
+    assert "has not been tried yet" in april.get(f"{draft}/what-if").text
+    office.console.seated("edith").send(f"{draft}/withdraw", {"reason": "a test"})
