@@ -16,6 +16,7 @@ from config.lifecycle import Draft
 from config.settings import Settings
 from config.written import yaml_text
 from console.keys import TextRedis, key
+from streams.embedded import die_with_parent
 from whatif.told import Report
 
 log = logging.getLogger("loanrouter.console")
@@ -114,6 +115,7 @@ class Trials:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
+            preexec_fn=die_with_parent(),
         )
         assert process.stdout is not None
         assert process.stderr is not None

@@ -33,12 +33,13 @@ PAGES = {
     "configuration": ("/configuration", "max"),
     "editor": ("/configuration/edit", "max"),
     "draft": ("/configuration/drafts/{draft}", "max"),
+    "what-if": ("/configuration/drafts/{draft}/what-if", "max"),
     "revision": ("/configuration/revisions/1", "vera"),
     "people": ("/people", "admin"),
     "password": ("/password", "vera"),
     "nowhere": ("/nowhere", "vera"),
 }
-PICTURED = ("overview", "borrower", "decision", "funder", "configuration", "editor", "draft")
+PICTURED = ("overview", "borrower", "decision", "funder", "configuration", "editor", "draft", "what-if")
 OTHERS, DRAWDOWNS = 12, 5
 PHONE, DESK = (390, 844), (1100, 800)
 
@@ -74,7 +75,10 @@ def shown(office: Office) -> str:
     reader = office.console.seated("vera")
     until(lambda: "→" in reader.get(f"/decisions?id={DRAWDOWN}").text)
     until(lambda: "pass_rate" in reader.get(f"/funders/{ACCUSED}").text)
-    return proposed.headers["Location"].rpartition("/")[2]
+    draft = proposed.headers["Location"]
+    assert editor.send(f"{draft}/what-if/run", {}).status == 303
+    until(lambda: '"running": false' in reader.get(f"{draft}/what-if/progress").text, 120)
+    return draft.rpartition("/")[2]
 
 
 def _base(office: Office) -> dict[str, str]:
@@ -100,6 +104,8 @@ def test_no_page_has_a_barrier(chromium: Chromium, shown: str, name: str) -> Non
     look(chromium, name, shown)
     if name == "overview":
         chromium.one("#chart rect")
+    if name == "what-if":
+        assert len(chromium.texts(".plot")) == 3
     assert chromium.barriers() == []
     chromium.dark(on=True)
     assert chromium.barriers() == []
