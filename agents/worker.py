@@ -40,7 +40,7 @@ async def serving(settings: Settings, first: Callable[[], Revision]) -> AsyncIte
     """
     await _wait_for_topics(settings)
     guide = Guide(settings, first)
-    book = RedisBook.connect(settings.redis, settings.redis_password, settings.topic_prefix, settings.partitions)
+    book = RedisBook.connect(settings.redis_client_args(), settings.topic_prefix, settings.partitions)
     try:
         await guide.start()
         app = worker_app(settings, guide, book)

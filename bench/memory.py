@@ -82,7 +82,7 @@ async def measure(servers: Servers, topics: Topics, config: Path, borrowers: int
 
 async def _prepare(topics: Topics, settings: Settings, policy: Policy) -> None:
     await job.prepare(topics, settings)
-    book = RedisBook.connect(settings.redis, None, settings.topic_prefix, settings.partitions)
+    book = RedisBook.connect(settings.redis_client_args(), settings.topic_prefix, settings.partitions)
     try:
         for partition in range(settings.partitions):
             await book.restore(partition, (), policy.limits)

@@ -34,7 +34,7 @@ borrowers = app.Table("borrowers", key_type=bytes, value_type=bytes)
 inputs = app.topic(*_NAMES, **RAW)
 decisions = app.topic(topic_name(SETTINGS, "routing-decisions"), **RAW)
 applications = app.topic(topic_name(SETTINGS, "credit-applications"), **RAW)
-book = RedisBook.connect(SETTINGS.redis, None, SETTINGS.topic_prefix, SETTINGS.partitions)
+book = RedisBook.connect(SETTINGS.redis_client_args(), SETTINGS.topic_prefix, SETTINGS.partitions)
 
 
 @app.agent(inputs)

@@ -51,6 +51,8 @@ class Settings:
     log_level: str = "INFO"
     redis_password: str | None = field(default=None, repr=False)
     console_redis_password: str | None = field(default=None, repr=False)
+    redis_ssl_cafile: Path | None = None
+    """Of the authorities of both, where their URL asks for TLS; without it the system's."""
     kafka_idempotence: bool = True
     """Off only for a broker that has no idempotent producers, such as the embedded one."""
     kafka_security_protocol: str = "PLAINTEXT"
@@ -110,13 +112,19 @@ class Settings:
 
     def redis_client_args(self) -> dict[str, Any]:
         """Keyword arguments for `redis.asyncio.Redis.from_url`."""
-        return {"url": self.redis, "password": self.redis_password}
+        return self._redis_client_args(self.redis, self.redis_password)
 
     def console_redis_client_args(self) -> dict[str, Any]:
         """The same for the console's own things."""
         if not self.console_redis:
             return self.redis_client_args()
-        return {"url": self.console_redis, "password": self.console_redis_password}
+        return self._redis_client_args(self.console_redis, self.console_redis_password)
+
+    def _redis_client_args(self, url: str, password: str | None) -> dict[str, Any]:
+        args: dict[str, Any] = {"url": url, "password": password}
+        if self.redis_ssl_cafile is not None and url.startswith("rediss://"):
+            args["ssl_ca_certs"] = str(self.redis_ssl_cafile)
+        return args
 
     def environment(self) -> dict[str, str]:
         """The variables from which another process gets these settings. Holds the passwords."""
@@ -262,6 +270,7 @@ VARIABLES = (
     ),
     Variable("LOANROUTER_REDIS_PASSWORD", "redis_password", "a password", str),
     Variable("LOANROUTER_CONSOLE_REDIS_PASSWORD", "console_redis_password", "a password", str),
+    Variable("LOANROUTER_REDIS_SSL_CAFILE", "redis_ssl_cafile", "the path of a PEM file", _file),
     Variable("LOANROUTER_KAFKA_IDEMPOTENCE", "kafka_idempotence", "on or off", lambda text: _on_or_off(text) == "on"),
     Variable(
         "LOANROUTER_KAFKA_SECURITY_PROTOCOL",

@@ -40,7 +40,7 @@ _LARGEST_REQUEST = 2 * 1024 * 1024
 async def desk_of(settings: Settings) -> AsyncIterator[Desk]:
     """The desk, connected; raises `KafkaError` or `RedisError` when a server does not answer."""
     redis = connect(settings)
-    book = RedisBook.connect(settings.redis, settings.redis_password, settings.topic_prefix, settings.partitions)
+    book = RedisBook.connect(settings.redis_client_args(), settings.topic_prefix, settings.partitions)
     follower = Follower(settings)
     trials = Trials(redis, settings)
     try:

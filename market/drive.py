@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 
 import msgspec
@@ -45,7 +45,11 @@ class Drive:
         raises `KafkaError` when they cannot be written to.
         """
         producer = AIOKafkaProducer(
-            **self._settings.kafka_client_args(), acks="all", linger_ms=2, max_request_size=READ_BYTES
+            **self._settings.kafka_client_args(),
+            acks="all",
+            enable_idempotence=self._settings.kafka_idempotence,
+            linger_ms=2,
+            max_request_size=READ_BYTES,
         )
         consumer = AIOKafkaConsumer(
             **self._settings.kafka_consumer_args(),
@@ -65,6 +69,11 @@ class Drive:
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)
         return ended_at
+
+    def add(self, items: Iterable[Publication]) -> None:
+        """Publish these as well, each when its time has come."""
+        for item in items:
+            heapq.heappush(self._answers, (item.at, next(self._order), item))
 
     async def _partitions(self, producer: AIOKafkaProducer) -> list[TopicPartition]:
         topics = [self._settings.topic_prefix + topic for topic in (*INPUTS, *OUTPUTS)]
@@ -132,8 +141,7 @@ class Drive:
         elif record.topic == "credit-applications":
             application = msgspec.json.decode(record.value or b"", type=CreditApplication)
             answers = market.answer_advice(application, now_ms())
-        for answer in answers:
-            heapq.heappush(self._answers, (answer.at, next(self._order), answer))
+        self.add(answers)
 
     async def _settle(self, reading: asyncio.Task[None]) -> None:
         journal = self._journal

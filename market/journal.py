@@ -85,6 +85,11 @@ class Journal:
         return len(self._open)
 
     @property
+    def waiting_since(self) -> int | None:
+        """When (ms) the oldest of them was asked for. May be asked from another thread."""
+        return min((self._asked[drawdown_id][1] for drawdown_id in self._open.copy()), default=None)
+
+    @property
     def held(self) -> int:
         """How many drawdowns are on hold."""
         return len(self._held)

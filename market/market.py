@@ -28,15 +28,18 @@ TRACED = 0.2
 
 
 class Market:
-    """A market of borrowers who together ask for `rate` drawdowns a second, from `start` (ms)."""
+    """A market of borrowers who together ask for `rate` drawdowns a second, from `start` (ms).
 
-    def __init__(self, config: RotationConfig, *, seed: int, rate: float, start: int) -> None:
+    Borrowers are numbered from `first`.
+    """
+
+    def __init__(self, config: RotationConfig, *, seed: int, rate: float, start: int, first: int = 0) -> None:
         self._dice = Dice(seed)
         self._config = config
         self._funders = {funder.id: funder for funder in config.funders}
         self._start = start
         population = max(8, round(rate * MEAN_RETURN_MS / 1000))
-        self.borrowers = [borrower(n, self._dice.of("borrower", n), start) for n in range(population)]
+        self.borrowers = [borrower(n, self._dice.of("borrower", n), start) for n in range(first, first + population)]
         self._by_id = {borrower.customer_id: borrower for borrower in self.borrowers}
         self._asked: dict[str, DrawdownRequest] = {}
 

@@ -9,7 +9,7 @@ the script, INFO and TIME among them.
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from itertools import chain, islice
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import msgspec
 from redis.asyncio import Redis
@@ -86,11 +86,13 @@ class RedisBook:
         self._header = b""
 
     @classmethod
-    def connect(cls, url: str, password: str | None, prefix: str, partitions: int) -> Self:
-        """A book with a client of its own, made for it: it gives up after 5 s and does not retry. Close it."""
+    def connect(cls, client: Mapping[str, Any], prefix: str, partitions: int) -> Self:
+        """A book with a client of its own, made for it: it gives up after 5 s and does not retry. Close it.
+
+        `client` is what `Settings.redis_client_args` gives.
+        """
         redis = Redis.from_url(
-            url,
-            password=password,
+            **client,
             socket_timeout=_TIMEOUT_SECONDS,
             socket_connect_timeout=_TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),

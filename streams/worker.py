@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams.app import LoanrouterApp
+from streams.changelogs import check_changelog
 from streams.store import Identity
 
 RETRY_SECONDS = 0.5
@@ -36,10 +37,13 @@ def run_worker(serving: AbstractAsyncContextManager[LoanrouterApp]) -> None:
 async def running(app: LoanrouterApp) -> AsyncIterator[LoanrouterApp]:
     """Run `app` in this event loop; stops it at the end, and raises what made it crash.
 
-    Raises `StoreInUse` at once when another process has its folder, `StoreError` when its local store cannot be used.
+    Raises `StoreInUse` at once when another process has its folder, `StoreError` when its local store cannot be used,
+    `TopicsError` when a changelog has lost records.
     """
     with app.store.locked():
-        app.store.open(await _set_partitions(app))
+        identity = await _set_partitions(app)
+        await _check_changelogs(app)
+        app.store.open(identity)
         app.finalize()
         app.worker_init_post_autodiscover()
         try:
@@ -68,6 +72,19 @@ async def _set_partitions(app: LoanrouterApp) -> Identity:
             raise ValueError(f"an agent's topics and changelog must have the same number of partitions: {partitions}")
         agent.table.changelog_topic.partitions = changelogs[changelog] = counts[changelog]
     return Identity(cluster, app.conf.id, changelogs)
+
+
+async def _check_changelogs(app: LoanrouterApp) -> None:
+    while True:
+        try:
+            for agent in app.batch_agents.values():
+                changelog = agent.table.changelog_topic_name
+                partitions = agent.table.changelog_topic.partitions or 0
+                await check_changelog(app.settings, changelog, partitions, agent.topics)
+            return
+        except (KafkaError, OSError) as error:
+            log.warning("waiting to start; Kafka cannot be reached: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 async def _partition_counts(app: LoanrouterApp, topics: list[str]) -> tuple[str, dict[str, int]]:

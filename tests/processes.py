@@ -89,7 +89,7 @@ class Workers:
 
     def start(self, name: str, port: int | None = None) -> None:
         """Start one, with a folder of its own and this port, or one of its own."""
-        settings = replace(self._settings, web_port=port or free_port(), data=self._settings.data / name)
+        settings = replace(self._settings, web_port=port or free_port(), data=self.data(name))
         settings.data.mkdir(parents=True, exist_ok=True)
         with (settings.data / "log").open("ab") as log:
             process = subprocess.Popen(
@@ -106,6 +106,10 @@ class Workers:
         process, _ = self._running[name]
         assert process.poll() is None, f"worker {name} has ended with {process.returncode}"
         return process.pid
+
+    def data(self, name: str) -> Path:
+        """The folder of one, running or not."""
+        return self._settings.data / name
 
     def port(self, name: str) -> int:
         """Where one serves its pages."""
@@ -158,6 +162,13 @@ class Workers:
         process.send_signal(number)
         assert process.wait(30) == (0 if number == signal.SIGTERM else -number)
         del self._running[name]
+
+    def ended(self) -> dict[str, int]:
+        """The exit codes of those that have ended without being told to; tells each once."""
+        codes = {name: code for name, (process, _) in self._running.items() if (code := process.poll()) is not None}
+        for name in codes:
+            del self._running[name]
+        return codes
 
     def stop(self) -> None:
         """End all that run, gracefully."""

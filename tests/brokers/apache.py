@@ -1,4 +1,4 @@
-"""Apache Kafka 4.3.1, one node in KRaft mode, without a container: jars from Maven, Java 17 from the machine."""
+"""Apache Kafka 4.3.1, one node or three in KRaft mode, without a container: jars from Maven, the machine's Java 17."""
 
 import asyncio
 import base64
@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 import uuid
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,25 +32,27 @@ class ApacheKafka:
     The process ends with the thread that started it, however that ends.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cluster: "ApacheCluster | None" = None) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="loanrouter-kafka-"))
         self._properties = self._home / "server.properties"
         self._process: subprocess.Popen[bytes] | None = None
+        self._cluster = cluster
         self.port = free_port()
+        self.controller_port = free_port()
 
     def __enter__(self) -> Self:
         try:
-            self._format()
+            self.format()
             self.start()
         except BaseException:
-            self._remove()
+            self.remove()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._remove()
+        self.remove()
 
     @property
     def bootstrap(self) -> str:
@@ -63,6 +66,11 @@ class ApacheKafka:
 
     def start(self) -> None:
         """Start the broker on its old data and wait until it serves a client; `BrokerError` after 60 seconds."""
+        self.begin()
+        self.wait_until_it_serves()
+
+    def begin(self) -> None:
+        """Start the broker on its old data."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*_java(), "kafka.Kafka", str(self._properties)],
@@ -72,7 +80,6 @@ class ApacheKafka:
                 start_new_session=True,
                 preexec_fn=die_with_parent(),
             )
-        self._wait_until_it_serves()
 
     def stop(self) -> None:
         """Stop as an operator would, with SIGTERM; killed if it takes longer than 30 seconds."""
@@ -99,7 +106,7 @@ class ApacheKafka:
     def resume(self) -> None:
         """Go on after `pause`, and wait until a client is served: the controller may have given it up meanwhile."""
         os.kill(self.pid, signal.SIGCONT)
-        self._wait_until_it_serves()
+        self.wait_until_it_serves()
 
     def restart(self) -> None:
         """`stop` and `start`."""
@@ -115,20 +122,22 @@ class ApacheKafka:
             raise BrokerError("Apache Kafka is not running")
         return self._process
 
-    def _format(self) -> None:
-        controller = free_port()
+    def format(self) -> None:
+        """Make its data directory."""
+        nodes = self._cluster.nodes if self._cluster is not None else [self]
+        voters = ",".join(f"{number}@{LOOPBACK}:{node.controller_port}" for number, node in enumerate(nodes, 1))
         self._properties.write_text(
             f"""
             process.roles=broker,controller
-            node.id=1
-            controller.quorum.voters=1@{LOOPBACK}:{controller}
+            node.id={nodes.index(self) + 1}
+            controller.quorum.voters={voters}
             controller.listener.names=CONTROLLER
-            listeners=PLAINTEXT://{self.bootstrap},CONTROLLER://{LOOPBACK}:{controller}
+            listeners=PLAINTEXT://{self.bootstrap},CONTROLLER://{LOOPBACK}:{self.controller_port}
             advertised.listeners=PLAINTEXT://{self.bootstrap}
             log.dirs={self._home / "data"}
-            offsets.topic.replication.factor=1
+            offsets.topic.replication.factor={len(nodes)}
             offsets.topic.num.partitions=5
-            transaction.state.log.replication.factor=1
+            transaction.state.log.replication.factor={len(nodes)}
             transaction.state.log.min.isr=1
             group.initial.rebalance.delay.ms=0
             broker.session.timeout.ms=3000
@@ -137,10 +146,11 @@ class ApacheKafka:
             log.cleaner.dedupe.buffer.size=33554432
             """
         )
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = self._cluster.cluster_id if self._cluster is not None else _cluster_id()
         run([*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._properties)])
 
-    def _wait_until_it_serves(self) -> None:
+    def wait_until_it_serves(self) -> None:
+        """Wait until it serves a client; `BrokerError` after 60 seconds."""
         process = self._running()
         deadline = time.monotonic() + _START_SECONDS
         while not asyncio.run(self._serves()):
@@ -160,10 +170,48 @@ class ApacheKafka:
             await admin.close()
         return True
 
-    def _remove(self) -> None:
+    def remove(self) -> None:
+        """Kill it if it runs, and delete its data."""
         if self._process is not None:
             self.kill()
         shutil.rmtree(self._home)
+
+
+class ApacheCluster:
+    """Three brokers from `with` to its end, each with a replica of what is created with replication 3."""
+
+    def __init__(self) -> None:
+        self.cluster_id = _cluster_id()
+        self.nodes: list[ApacheKafka] = []
+        self._running = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as made:
+            for _ in range(3):
+                node = ApacheKafka(self)
+                made.callback(node.remove)
+                self.nodes.append(node)
+            for node in self.nodes:
+                node.format()
+                node.begin()  # none of them serves before two of them run
+            for node in self.nodes:
+                node.wait_until_it_serves()
+            self._running = made.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._running.close()
+
+    @property
+    def bootstrap(self) -> str:
+        """For `LOANROUTER_KAFKA`."""
+        return ",".join(node.bootstrap for node in self.nodes)
+
+
+def _cluster_id() -> str:
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def _java() -> list[str]:

@@ -48,7 +48,7 @@ class Chromium:
 
     def __enter__(self) -> Self:
         options = ChromeOptions()
-        options.binary_location = program("chromium", "chromium")
+        options.binary_location = program("chromium", "chromium", "fonts-noto-cjk")
         for flag in (*_FLAGS, f"--user-data-dir={self._profile.name}"):
             options.add_argument(flag)
         options.add_experimental_option("prefs", {"intl.accept_languages": self._language})

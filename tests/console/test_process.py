@@ -11,10 +11,10 @@ from redis import Redis
 
 from config.settings import Settings
 from streams.embedded import EmbeddedKafka, EmbeddedRedis, free_port
+from tests.brokers import ComingAndGoing
 from tests.conftest import Broker
 from tests.console.served import PASSWORD, Console
 from tests.processes import listening_addresses, loanrouter, until
-from tests.worker.conftest import ComingAndGoing
 
 
 @pytest.fixture

@@ -136,6 +136,18 @@ def test_redis_password_reaches_the_client() -> None:
     assert settings.redis_client_args() == {"url": "redis://h/1", "password": "s"}
 
 
+def test_redis_authorities_reach_the_client(tmp_path: Path) -> None:
+    """For a URL that asks for TLS; the client refuses them for another."""
+    file = tmp_path / "ca.pem"
+    file.touch()
+    common = {"LOANROUTER_REDIS_SSL_CAFILE": str(file), "LOANROUTER_CONSOLE_REDIS": "redis://c/2"}
+
+    settings = Settings.from_env(common | {"LOANROUTER_REDIS": "rediss://h/1"})
+
+    assert settings.redis_client_args() == {"url": "rediss://h/1", "password": None, "ssl_ca_certs": str(file)}
+    assert settings.console_redis_client_args() == {"url": "redis://c/2", "password": None}
+
+
 def test_the_console_has_the_same_redis_unless_it_is_given_its_own() -> None:
     """With the password of that one."""
     shared = {"LOANROUTER_REDIS": "redis://h/1", "LOANROUTER_REDIS_PASSWORD": "s"}

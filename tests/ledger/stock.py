@@ -28,7 +28,7 @@ def main() -> None:
     """Run a worker."""
     settings = Settings.from_env(os.environ)
     policy = Policy(first_revision(load_file(settings.config)), {}, -1)
-    book = RedisBook.connect(settings.redis, None, settings.topic_prefix, settings.partitions)
+    book = RedisBook.connect(settings.redis_client_args(), settings.topic_prefix, settings.partitions)
     names = {topic_name(settings, name): name for name in BORROWER_INPUTS}
     clocks = [0] * settings.partitions
     app = faust.App(

@@ -22,8 +22,7 @@ from config.load import load_file
 from config.revisions import first_revision
 from config.rotation import Revision, RotationConfig
 from config.settings import Settings
-from market.audit import Report, audit
-from market.audit.log import time_ms
+from market.audit import Report
 from market.drive import Drive
 from market.journal import Journal
 from market.market import Market
@@ -32,6 +31,7 @@ from rotation.rules import RESERVATION_CODES
 from streams.embedded import free_port
 from streams.topics import create_topics
 from tests.brokers import ApacheKafka
+from tests.ledger.judge import judge
 from tests.processes import COMMAND, Workers
 
 CONFIG = Path(__file__).parents[2] / "market" / "rotation.yaml"
@@ -134,25 +134,8 @@ def _books(kafka: ApacheKafka, redis_url: str, folder: Path, run: Run, command: 
         workers.wait_ready("first", "second")
         ended_at = asyncio.run(_drive(settings, revision.config, workers, journal, run))
         workers.stop()
-    report = audit(
-        journal.records,
-        [revision],
-        ended_at=ended_at,
-        prefix=settings.topic_prefix,
-        slack_ms=20_000,
-        skew_ms=_longest_delay(journal),
-        crashed=True,
-    )
+    report = judge(journal, [revision], ended_at=ended_at, prefix=settings.topic_prefix)
     return Books(settings, revision, journal, report)
-
-
-def _longest_delay(journal: Journal) -> int:
-    """How long (ms) a decision came after its time: so far apart were partitions, of which a killed worker had some."""
-    decisions = [record for record in journal.records if record.topic == "routing-decisions"]
-    return max(
-        record.timestamp - time_ms(msgspec.json.decode(record.value or b"", type=Decision).decided_at)
-        for record in decisions
-    )
 
 
 def _tightened(text: str) -> str:

@@ -53,7 +53,7 @@ class SharedBook:
         self.limits = LIMITS
         self._runner = runner
         self._redis = Redis.from_url(url)
-        self.redis_book = RedisBook.connect(url, None, "test-", PARTITIONS)
+        self.redis_book = RedisBook.connect({"url": url}, "test-", PARTITIONS)
 
     def close(self) -> None:
         """Close the clients."""

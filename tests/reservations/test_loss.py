@@ -140,7 +140,7 @@ def test_server_lost_again_while_it_is_told(embedded_redis: EmbeddedRedis, share
     holdings = [Restore(f"{i}", "trust", 1, NOON, TODAY, None, 1) for i in range(2500)]
 
     async def another_worker_begins() -> None:
-        book = RedisBook.connect(embedded_redis.url, None, "test-", PARTITIONS)
+        book = RedisBook.connect({"url": embedded_redis.url}, "test-", PARTITIONS)
         await book.restore(1, [], LIMITS)
         await book.aclose()
 

@@ -17,7 +17,7 @@ def test_workers_race_for_the_last_room(
     """However calls of several clients interleave, exactly the room there is given away, and each id once."""
 
     async def worker(number: int) -> list[Reserved | None]:
-        book = RedisBook.connect(embedded_redis.url, None, "test-", PARTITIONS)
+        book = RedisBook.connect({"url": embedded_redis.url}, "test-", PARTITIONS)
         answers: list[Reserved | None] = []
         for batch in range(BATCHES):
             asked = [

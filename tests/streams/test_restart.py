@@ -14,16 +14,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from config.settings import Settings
 from streams.app import LoanrouterApp
 from streams.batches import Batch, PartitionResult
 from streams.metrics import REGISTRY
+from streams.topics import TopicsError, app_id
 from streams.worker import running
 from tests.brokers import ON_APACHE
 from tests.streams.cluster import PARTITIONS, Cluster, Counts, until
-from tests.streams.toy import counting_app
+from tests.streams.toy import SOURCES, counting_app
 
 pytestmark = ON_APACHE
 
@@ -192,9 +194,48 @@ def test_a_store_of_another_prefix_is_not_used(cluster: Cluster) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("later", [0, 300])
-def test_a_changelog_made_anew_is_believed(cluster: Cluster, later: int) -> None:
-    """The changelog was deleted and made again: the old store is not used, be the new one shorter or longer than it."""
+async def _make_anew(cluster: Cluster) -> None:
+    """Delete the toy's changelog and make it again, empty."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.kafka)
+    await admin.start()
+    await admin.delete_topics([cluster.changelog])
+    await admin.close()
+    await cluster.until_gone(cluster.changelog)
+    await cluster.create_topics()
+
+
+async def _read_again(cluster: Cluster) -> None:
+    """Set the group's offsets back to the beginning, as an operator does who begins anew."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=cluster.kafka, group_id=app_id(cluster.settings), enable_auto_commit=False
+    )
+    await consumer.start()
+    tps = [TopicPartition(cluster.topic(name), number) for name in SOURCES for number in range(PARTITIONS)]
+    consumer.assign(tps)
+    await consumer.commit(dict.fromkeys(tps, 0))
+    await consumer.stop()
+
+
+def test_an_empty_changelog_is_refused(cluster: Cluster) -> None:
+    """A worker does not start without what was known before, with a local store or without, and writes nothing."""
+
+    async def run() -> None:
+        await cluster.create_topics()
+        await cluster.publish(100)
+        async with ready(cluster.settings):
+            await cluster.until_counted(100)
+        await _make_anew(cluster)
+        for settings in (cluster.settings, cluster.another()):
+            with pytest.raises(TopicsError, match=cluster.changelog):
+                async with ready(settings):
+                    pass
+        assert await cluster.read(cluster.changelog) == []
+
+    asyncio.run(run())
+
+
+def test_a_truncated_changelog_is_refused(cluster: Cluster) -> None:
+    """A worker does not start when the first records of the changelog are gone."""
 
     async def run() -> None:
         await cluster.create_topics()
@@ -203,15 +244,31 @@ def test_a_changelog_made_anew_is_believed(cluster: Cluster, later: int) -> None
             await cluster.until_counted(100)
         admin = AIOKafkaAdminClient(bootstrap_servers=cluster.kafka)
         await admin.start()
-        await admin.delete_topics([cluster.changelog])
+        await admin.delete_records({TopicPartition(cluster.changelog, 0): RecordsToDelete(1)})
         await admin.close()
-        await cluster.until_gone(cluster.changelog)
+        with pytest.raises(TopicsError, match=cluster.changelog):
+            async with ready(cluster.settings):
+                pass
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("later", [0, 300])
+def test_a_changelog_made_anew_is_believed(cluster: Cluster, later: int) -> None:
+    """Begun anew on purpose: the old store is not used, be the new changelog shorter or longer than it."""
+
+    async def run() -> None:
         await cluster.create_topics()
+        await cluster.publish(100)
+        async with ready(cluster.settings):
+            await cluster.until_counted(100)
+        await _make_anew(cluster)
+        await _read_again(cluster)
         expected = {}
         async with ready(cluster.another()) as app:
             if later:
                 await cluster.publish(later, start=100, keys=50)
-                await until(lambda: sum(table(app).values()) == later)
+            await until(lambda: sum(table(app).values()) == 100 + later)
             expected = table(app)
         async with ready(cluster.settings) as app:
             assert table(app) == expected

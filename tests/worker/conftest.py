@@ -3,14 +3,14 @@
 import base64
 import json
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import yaml
 
-from streams.embedded import LOOPBACK, EmbeddedRedis, free_port
+from streams.embedded import EmbeddedRedis
+from tests.brokers import ComingAndGoing
 from tests.conftest import Broker
 from tests.processes import Page, until
 from tests.rotation.world import grant, request
@@ -21,35 +21,6 @@ ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config" / "rotation.yaml"
 EXAMPLES = ROOT / "tests" / "contract" / "examples"
 PAIR = ("one", "two")
-
-
-class ComingAndGoing(AbstractContextManager["ComingAndGoing"]):
-    """A Redis at one address that is away at first, may go again, and comes back empty."""
-
-    def __init__(self) -> None:
-        self._port = free_port()
-        self._running = ExitStack()
-
-    def __exit__(self, *error: object) -> None:
-        self._running.close()
-
-    @property
-    def url(self) -> str:
-        """Where it is, or will be."""
-        return f"redis://{LOOPBACK}:{self._port}/0"
-
-    def come(self) -> None:
-        """Start it."""
-        self._running.enter_context(EmbeddedRedis(self._port))
-
-    @contextmanager
-    def away(self) -> Iterator[None]:
-        """Inside, it is gone; then it comes back empty."""
-        self._running.close()
-        try:
-            yield
-        finally:
-            self.come()
 
 
 class Start(NamedTuple):
