@@ -51,7 +51,7 @@ _EVENTS = {"job": 120_000, "rule": 600_000, "workers": 120_000}
     type=click.Path(path_type=Path),
     help="File that keeps the results; what was not measured now stays as it is. `./dev bench report` reads it.",
 )
-@click.option("--profile", is_flag=True, help="Instead of measuring, show what our worker spends its time on.")
+@click.option("--profile", is_flag=True, help="Instead of measuring, show and keep what our worker spends its time on.")
 def main(
     whats: tuple[str, ...],
     rounds: int,
@@ -67,7 +67,9 @@ def main(
     kept = results.read(path)
     with servers() as ground:
         if profile:
-            _profile(ground, events or _EVENTS["job"])
+            kept.profile = _profile(ground, events or _EVENTS["job"])
+            results.write(path, kept)
+            click.echo("\n".join(kept.profile))
             return
         folder = ground.folder
         config = job.write_configuration(folder)
@@ -100,12 +102,11 @@ def main(
         Console().print(shown)
 
 
-def _profile(ground: Servers, events: int) -> None:
+def _profile(ground: Servers, events: int) -> list[str]:
     profile = Profile(ground.folder)
     ours = job.comparison(ground.folder, events)._replace(engines=[job.OURS])
     _compare(ours, ground, 1, profile.during)
-    for line in profile.lines():
-        click.echo(line)
+    return list(profile.lines())
 
 
 def _compare(comparison: Comparison, ground: Servers, rounds: int, companion: Companion | None = None) -> Compared:

@@ -43,6 +43,12 @@ _MEMORY = """\
 Borrowers with a ledger of twenty loans. From the start of the process until `/readyz` says ready, with the
 changelog to read, and with the data folder of the worker before."""
 
+_PROFILE = """\
+## What limits the full job next
+
+A sample of one worker's stacks while it decides (`./dev bench --profile`). The keyed rule above has no such work: it
+shows what the stream alone could carry."""
+
 
 def markdown(results: Results) -> str:
     """The whole document."""
@@ -62,6 +68,8 @@ def _sections(results: Results) -> Iterator[str]:
         yield _section(delays(results.latency), _LATENCY, results.latency.machine)
     if results.memory is not None:
         yield _section(recovery(results.memory), _MEMORY, results.memory.machine)
+    if results.profile:
+        yield "\n".join([_PROFILE, "", "```", *results.profile, "```", ""])
 
 
 def _compared(title: str, text: str, section: Compared) -> str:

@@ -28,13 +28,14 @@ class Compared(msgspec.Struct, frozen=True):
 
 
 class Results(msgspec.Struct, omit_defaults=True):
-    """Everything measured so far, by benchmark."""
+    """Everything measured so far, by benchmark. `profile` are lines for people."""
 
     job: Compared | None = None
     rule: Compared | None = None
     workers: Compared | None = None
     latency: Latency | None = None
     memory: Memory | None = None
+    profile: list[str] = []
 
 
 def read(path: Path) -> Results:
