@@ -34,6 +34,7 @@ from streams.reservations import RedisBook
 from streams.topics import app_id, partition_of
 
 _DIFFERENT = 200
+_BATCH = 250  # borrowers of a batch: a position closes it, and only what is closed counts
 _READY_SECONDS = 1800.0
 
 
@@ -101,9 +102,10 @@ async def _write(topics: Topics, settings: Settings, policy: Policy, borrowers: 
         keys = [key for key in customers if partition_of(key, PARTITIONS) == partition]
 
         def records(keys: list[bytes] = keys) -> Iterator[Record]:
-            for number, key in enumerate(keys):
+            for number, key in enumerate(keys, 1):
                 yield Record(changelog, key, mark + bodies[number % _DIFFERENT], START)
-            yield Record(changelog, POSITION_KEY, mark + encode_position(Position()), START)
+                if number % _BATCH == 0 or number == len(keys):
+                    yield Record(changelog, POSITION_KEY, mark + encode_position(Position()), START)
 
         await topics.append(changelog, partition, records())
     return sum(len(bodies[number % _DIFFERENT]) for number in range(borrowers))
