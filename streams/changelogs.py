@@ -25,10 +25,9 @@ async def check_changelog(settings: Settings, changelog: str, partitions: int, i
         tps = [TopicPartition(changelog, number) for number in range(partitions)]
         starts, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
         lost = [f"of partition {tp.partition} all before offset {starts[tp]}" for tp in tps if starts[tp]]
-        for tp in tps:
-            read = [await consumer.committed(TopicPartition(topic, tp.partition)) for topic in inputs]
-            if not ends[tp] and any(read):
-                lost.append(f"all of partition {tp.partition}")
+        for number in [tp.partition for tp in tps if not ends[tp]]:
+            if any([await consumer.committed(TopicPartition(topic, number)) for topic in inputs]):
+                lost.append(f"all of partition {number}")
     finally:
         await stop_consumer(consumer)
     if lost:

@@ -4,8 +4,10 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
+from typing import TypeVar
 
 import uvloop
 from aiokafka.admin import AIOKafkaAdminClient
@@ -15,12 +17,17 @@ from streams.app import LoanrouterApp
 from streams.changelogs import check_changelog
 from streams.store import Identity
 
+T = TypeVar("T")
 RETRY_SECONDS = 0.5
 REMIND_SECONDS = 10.0
 #: A batch makes many objects, a few hundred thousand at once, and no cycles: Python's usual thresholds, and a hundred
 #: times those, search them over and over while it is in work, for an eighth of its CPU time.
 GC_THRESHOLDS = (2_000_000, 20, 20)
 log = logging.getLogger(__name__)
+
+
+class _NotYet(Exception):
+    """Kafka answers, but is not ready for us."""
 
 
 def run_worker(serving: AbstractAsyncContextManager[LoanrouterApp]) -> None:
@@ -63,7 +70,7 @@ async def _set_partitions(app: LoanrouterApp) -> Identity:
     """
     agents = app.batch_agents.values()
     wanted = {topic for agent in agents for topic in (*agent.topics, agent.table.changelog_topic_name)}
-    cluster, counts = await _partition_counts(app, sorted(wanted))
+    cluster, counts = await _patiently(partial(_partition_counts, app, sorted(wanted)))
     changelogs = {}
     for agent in agents:
         changelog = agent.table.changelog_topic_name
@@ -75,35 +82,37 @@ async def _set_partitions(app: LoanrouterApp) -> Identity:
 
 
 async def _check_changelogs(app: LoanrouterApp) -> None:
-    while True:
-        try:
-            for agent in app.batch_agents.values():
-                changelog = agent.table.changelog_topic_name
-                partitions = agent.table.changelog_topic.partitions or 0
-                await check_changelog(app.settings, changelog, partitions, agent.topics)
-            return
-        except (KafkaError, OSError) as error:
-            log.warning("waiting to start; Kafka cannot be reached: %s", error)
-            await asyncio.sleep(RETRY_SECONDS)
+    for agent in app.batch_agents.values():
+        table = agent.table
+        partitions = table.changelog_topic.partitions or 0
+        await _patiently(partial(check_changelog, app.settings, table.changelog_topic_name, partitions, agent.topics))
 
 
 async def _partition_counts(app: LoanrouterApp, topics: list[str]) -> tuple[str, dict[str, int]]:
-    """The cluster's id, and how many partitions each of its topics has."""
+    """The cluster's id, and how many partitions each of its topics has; raises `_NotYet` while one is missing."""
+    admin = AIOKafkaAdminClient(**app.settings.kafka_client_args())
+    try:
+        await admin.start()
+        described = await admin.describe_topics()  # of all: a broker may create one that is asked for by name
+        counts = {topic["topic"]: len(topic["partitions"]) for topic in described}
+        missing = [topic for topic in topics if not counts.get(topic)]
+        if missing:
+            raise _NotYet("topics are missing: " + ", ".join(missing))
+        return (await admin.describe_cluster())["cluster_id"] or "", counts
+    finally:
+        await admin.close()
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask Kafka until it answers, and tell now and then why the start waits."""
     waited = 0.0
     while True:
-        admin = AIOKafkaAdminClient(**app.settings.kafka_client_args())
         try:
-            await admin.start()
-            described = await admin.describe_topics()  # of all: a broker may create one that is asked for by name
-            counts = {topic["topic"]: len(topic["partitions"]) for topic in described}
-            missing = [topic for topic in topics if not counts.get(topic)]
-            if not missing:
-                return (await admin.describe_cluster())["cluster_id"] or "", counts
-            problem = "topics are missing: " + ", ".join(missing)
+            return await ask()
+        except _NotYet as error:
+            problem = str(error)
         except (KafkaError, OSError) as error:
             problem = f"Kafka cannot be reached: {error}"
-        finally:
-            await admin.close()
         if waited % REMIND_SECONDS == 0:
             log.warning("waiting to start; %s", problem)
         await asyncio.sleep(RETRY_SECONDS)
