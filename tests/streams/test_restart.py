@@ -39,6 +39,14 @@ async def ready(settings: Settings) -> AsyncIterator[LoanrouterApp]:
         yield app
 
 
+async def worked(cluster: Cluster, records: int) -> Counts:
+    """Make the topics, and let a worker count that many records and stop; the counts it published."""
+    await cluster.create_topics()
+    await cluster.publish(records)
+    async with ready(cluster.settings):
+        return await cluster.until_counted(records)
+
+
 def table(app: LoanrouterApp) -> dict[bytes, int]:
     """The toy's whole table."""
     kept = app.batch_agents["counter"].table
@@ -64,10 +72,7 @@ def test_a_restart_reads_only_the_rest_of_the_changelog(cluster: Cluster) -> Non
     """Of each partition: the record that closed the stored state, the one before it, and all after them."""
 
     async def run() -> None:
-        await cluster.create_topics()
-        await cluster.publish(400)
-        async with ready(cluster.settings):
-            await cluster.until_counted(400)
+        await worked(cluster, 400)
         known = await end_of_changelog(cluster)
         with cluster.worker():
             await cluster.publish(200, start=400)
@@ -180,10 +185,7 @@ def test_a_store_of_another_prefix_is_not_used(cluster: Cluster) -> None:
     """A folder that served other topics serves these as if it were new."""
 
     async def run() -> None:
-        await cluster.create_topics()
-        await cluster.publish(100)
-        async with ready(cluster.settings):
-            await cluster.until_counted(100)
+        await worked(cluster, 100)
         other = Cluster(replace(cluster.settings, topic_prefix=cluster.settings.topic_prefix + "other."))
         await other.create_topics()
         await other.publish(30)
@@ -220,10 +222,7 @@ def test_an_empty_changelog_is_refused(cluster: Cluster) -> None:
     """A worker does not start without what was known before, with a local store or without, and writes nothing."""
 
     async def run() -> None:
-        await cluster.create_topics()
-        await cluster.publish(100)
-        async with ready(cluster.settings):
-            await cluster.until_counted(100)
+        await worked(cluster, 100)
         await _make_anew(cluster)
         for settings in (cluster.settings, cluster.another()):
             with pytest.raises(TopicsError, match=cluster.changelog):
@@ -238,10 +237,7 @@ def test_a_truncated_changelog_is_refused(cluster: Cluster) -> None:
     """A worker does not start when the first records of the changelog are gone."""
 
     async def run() -> None:
-        await cluster.create_topics()
-        await cluster.publish(100)
-        async with ready(cluster.settings):
-            await cluster.until_counted(100)
+        await worked(cluster, 100)
         admin = AIOKafkaAdminClient(bootstrap_servers=cluster.kafka)
         await admin.start()
         await admin.delete_records({TopicPartition(cluster.changelog, 0): RecordsToDelete(1)})
@@ -258,10 +254,7 @@ def test_a_changelog_made_anew_is_believed(cluster: Cluster, later: int) -> None
     """Begun anew on purpose: the old store is not used, be the new changelog shorter or longer than it."""
 
     async def run() -> None:
-        await cluster.create_topics()
-        await cluster.publish(100)
-        async with ready(cluster.settings):
-            await cluster.until_counted(100)
+        await worked(cluster, 100)
         await _make_anew(cluster)
         await _read_again(cluster)
         expected = {}
@@ -304,10 +297,7 @@ def test_a_damaged_store_is_rebuilt(cluster: Cluster, damage: Callable[[Path], N
     """Damaged files make the worker read the changelog, and it starts with the same state."""
 
     async def run() -> None:
-        await cluster.create_topics()
-        await cluster.publish(100)
-        async with ready(cluster.settings):
-            counts = await cluster.until_counted(100)
+        counts = await worked(cluster, 100)
         damage(cluster.settings.data / "tables")
         async with ready(cluster.settings) as app:
             assert table(app) == counted(counts)
