@@ -72,6 +72,7 @@ class Service:
         self.states_version = -1
         self._runner = asyncio.Runner()
         self._numbers = itertools.count(1)
+        self._days = itertools.count(1)
         self._said: defaultdict[str, list[LogRecord]] = defaultdict(list)
         self._values: defaultdict[str, list[bytes]] = defaultdict(list)
         self._letter_values: set[bytes | None] = set()
@@ -180,7 +181,7 @@ class Service:
 
     def day(self) -> int:
         """14:00 in Shanghai on a day that nobody else has (ms), later than all days before."""
-        return FIRST_DAY + self.number() * DAY
+        return FIRST_DAY + next(self._days) * DAY
 
     # -- what consumers see
 
