@@ -67,9 +67,10 @@ def main(
     kept = results.read(path)
     with servers() as ground:
         if profile:
-            kept.profile = _profile(ground, events or _EVENTS["job"])
+            kept.profile = _profile(job.comparison(ground.folder, events or _EVENTS["job"]), ground)
+            kept.rule_profile = _profile(rule.comparison(ground.folder, events or _EVENTS["rule"]), ground)
             results.write(path, kept)
-            click.echo("\n".join(kept.profile))
+            click.echo("\n".join(["The full job", *kept.profile, "", "The keyed rule", *kept.rule_profile]))
             return
         folder = ground.folder
         config = job.write_configuration(folder)
@@ -102,10 +103,10 @@ def main(
         Console().print(shown)
 
 
-def _profile(ground: Servers, events: int) -> list[str]:
+def _profile(comparison: Comparison, ground: Servers) -> list[str]:
+    """Of the first engine, which is ours."""
     profile = Profile(ground.folder)
-    ours = job.comparison(ground.folder, events)._replace(engines=[job.OURS])
-    _compare(ours, ground, 1, profile.during)
+    _compare(comparison._replace(engines=comparison.engines[:1]), ground, 1, profile.during)
     return list(profile.lines())
 
 

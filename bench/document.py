@@ -1,10 +1,13 @@
 """`docs/performance.md`, from results."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from statistics import median
 
 from bench.machine import Machine
 from bench.results import Compared, Results
+from bench.run import Measured
 from bench.tables import Table, comparison, delays, recovery
+from bench.targets import targets
 
 _BUSY = 1.0
 
@@ -33,7 +36,8 @@ so that a crash repeats the same bytes."""
 
 _WORKERS = """\
 The full job with one, two and four worker processes in one group. Servers and harness take their share of the same
-processors, so decisions per CPU-second say what another worker costs."""
+processors, so decisions per CPU-second say what another worker costs. Workers share no state: one worker beside a
+process that only computes loses what a shared machine costs anybody."""
 
 _LATENCY = """\
 Requests come at a steady rate. From the append of a request to that of its decision, both by the broker's clock. An
@@ -43,11 +47,18 @@ _MEMORY = """\
 Borrowers with a ledger of twenty loans. From the start of the process until `/readyz` says ready, with the
 changelog to read, and with the data folder of the worker before."""
 
-_PROFILE = """\
-## What limits the full job next
+_WHY = """\
+A decision of the full job, with a grant, takes {job:.0f} µs of CPU, one of the keyed rule {rule:.0f}: were the stream
+free, the full job would still make no more than {most:.2f} of what the rule makes. Its time is the core's: twelve
+funders by all rules, the choice, the borrower's record, the reservation, and a decision that names each funder with
+its reasons. The core is compiled; the profiles are below."""
 
-A sample of one worker's stacks while it decides (`./dev bench --profile`). The keyed rule above has no such work: it
-shows what the stream alone could carry."""
+_PROFILE = """\
+## What they spend their time on
+
+Samples of our process's stacks while it decides (`./dev bench --profile`): where the next gain is. Compiled functions
+do not show, their callers do.
+"""
 
 
 def markdown(results: Results) -> str:
@@ -56,6 +67,10 @@ def markdown(results: Results) -> str:
 
 
 def _sections(results: Results) -> Iterator[str]:
+    yield _table(targets(results))
+    if results.job is not None and results.rule is not None:
+        job, rule = (_micros(section.of(section.ours)) for section in (results.job, results.rule))
+        yield _WHY.format(job=job, rule=rule, most=rule / max(job - rule, rule)) + "\n"
     if results.job is not None or results.rule is not None:
         yield "![Decisions per second and per CPU-second](performance.svg)\n"
     if results.job is not None:
@@ -69,7 +84,9 @@ def _sections(results: Results) -> Iterator[str]:
     if results.memory is not None:
         yield _section(recovery(results.memory), _MEMORY, results.memory.machine)
     if results.profile:
-        yield "\n".join([_PROFILE, "", "```", *results.profile, "```", ""])
+        yield _PROFILE
+        for title, lines in (("The full job", results.profile), ("The keyed rule", results.rule_profile)):
+            yield "\n".join([f"{title}:", "", "```", *lines, "```", ""])
 
 
 def _compared(title: str, text: str, section: Compared) -> str:
@@ -78,9 +95,18 @@ def _compared(title: str, text: str, section: Compared) -> str:
 
 
 def _section(table: Table, text: str, machine: Machine) -> str:
+    return f"## {table.title}\n\n{text}\n\n{_where(machine)}\n\n" + _table(table)
+
+
+def _table(table: Table) -> str:
     lines = ["| " + " | ".join(table.head) + " |", "|---" + "|---:" * (len(table.head) - 1) + "|"]
     lines += ["| " + " | ".join(row) + " |" for row in table.rows]
-    return f"## {table.title}\n\n{text}\n\n{_where(machine)}\n\n" + "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n"
+
+
+def _micros(results: Sequence[Measured]) -> float:
+    """CPU of a decision, millionths of a second: the median."""
+    return median(1e6 / result.rate_per_cpu for result in results)
 
 
 def _where(machine: Machine) -> str:

@@ -54,8 +54,19 @@ def comparison(folder: Path, events: int) -> Comparison:
 
 
 def workers(folder: Path, events: int) -> Comparison:
-    """One, two and four workers on about `events` requests."""
-    engines = [replace(OURS, name=f"workers-{n}", title=f"workers-{n}", processes=n) for n in (1, 2, 4)]
+    """One, two and four workers on about `events` requests.
+
+    A second worker has no state in common with the first, but processors, their caches and the servers. So one worker
+    beside a process that only computes shows what sharing a machine costs.
+    """
+    one, *more = (replace(OURS, name=f"workers-{n}", title=f"workers-{n}", processes=n) for n in (1, 2, 4))
+    beside = replace(
+        one,
+        name="worker-beside-a-loop",
+        title="one worker, and another process that only computes",
+        beside=(sys.executable, "-c", "while True: sum(range(1000))"),
+    )
+    engines = [one, beside, *more]
     return Comparison("workers", engines, partial(load, events), prepare, write_configuration(folder))
 
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -67,7 +68,8 @@ class Profile:
             own[functions[-1]] += int(samples)
             within.update(dict.fromkeys(functions, int(samples)))
             total += int(samples)
-        yield "batches by stage, seconds: " + ", ".join(f"{stage} {spent:.2f}" for stage, spent in self._stages.items())
+        if stages := ", ".join(f"{stage} {spent:.2f}" for stage, spent in self._stages.items()):
+            yield f"batches by stage, seconds: {stages}"
         yield f"{total} samples of running threads at {_RATE}/s"
         for title, counted in (("in the function itself", own), ("with what it calls", within)):
             yield title
@@ -76,5 +78,8 @@ class Profile:
 
 
 def _stages(run: Run) -> dict[str, float]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{run.settings.web_port}/metrics", timeout=60) as answer:
-        return {stage: float(spent) for stage, spent in _STAGE.findall(answer.read().decode())}
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{run.settings.web_port}/metrics", timeout=60) as answer:
+            return {stage: float(spent) for stage, spent in _STAGE.findall(answer.read().decode())}
+    except urllib.error.HTTPError:
+        return {}  # the rule has no pages, only the worker has

@@ -28,7 +28,7 @@ class Compared(msgspec.Struct, frozen=True):
 
 
 class Results(msgspec.Struct, omit_defaults=True):
-    """Everything measured so far, by benchmark. `profile` are lines for people."""
+    """Everything measured so far, by benchmark. Profiles, of the full job and of the rule, are lines for people."""
 
     job: Compared | None = None
     rule: Compared | None = None
@@ -36,6 +36,7 @@ class Results(msgspec.Struct, omit_defaults=True):
     latency: Latency | None = None
     memory: Memory | None = None
     profile: list[str] = []
+    rule_profile: list[str] = []
 
 
 def read(path: Path) -> Results:

@@ -52,7 +52,8 @@ class Load:
 class Engine:
     """One way of doing the work. `share` is the part of the load it gets: slow ones would take hours for all of it.
 
-    `changelog` names, after the run's prefix is put into it, the topic in which it keeps its state.
+    `changelog` names, after the run's prefix is put into it, the topic in which it keeps its state. `beside` is a
+    process that runs next to the measured part and is not counted.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Engine:
     env: Mapping[str, str] = field(default_factory=dict)
     processes: int = 1
     changelog: str = "{prefix}loanrouter-borrowers-changelog"
+    beside: Sequence[str] = ()
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,6 +202,10 @@ class Run:
         await prepare(self._topics, self.settings)
         await self._topics.fill(known, self.settings.topic_prefix)
         with ExitStack() as stack:
+            if self.engine.beside:
+                log = self.settings.data.with_name("beside.log")
+                log.parent.mkdir(parents=True)
+                stack.enter_context(Child(self.engine.beside, {}, log))
             processes = Processes([stack.enter_context(self._start(n)) for n in range(1, self.engine.processes + 1)])
             if self.engine.processes > 1:
                 await self._until_joined(processes)

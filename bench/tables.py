@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from bench.compare import Spread, ratios, spread
+from bench.compare import ratios, spread
 from bench.latency import Latency
 from bench.memory import Memory
 from bench.results import Compared, Results
@@ -52,7 +52,7 @@ def delays(section: Latency) -> Table:
         results = [result for result in section.results if (result.engine, result.rate) == (engine, rate)]
         shares = [spread([getattr(result, share) for result in results]) for share in ("p50", "p90", "p99", "longest")]
         kept_up = "yes" if all(result.kept_up for result in results) else "no"
-        rows.append((engine, f"{rate:,}", *(_shown(share, ",.0f") for share in shares), kept_up))
+        rows.append((engine, f"{rate:,}", *(shown(share, ",.0f") for share in shares), kept_up))
     return Table("Latency, ms", ("engine", "requests/s", "p50", "p90", "p99", "longest", "kept up"), rows)
 
 
@@ -76,13 +76,19 @@ def recovery(section: Memory) -> Table:
     return Table("Memory and recovery", head, rows)
 
 
+def shown(values: tuple[float, float, float], form: str) -> str:
+    """Median and, where they differ, extremes."""
+    median, low, high = values
+    return f"{median:{form}}" if low == high else f"{median:{form}} ({low:{form}}–{high:{form}})"
+
+
 def _row(section: Compared, engine: str) -> tuple[str, ...]:
     results = section.of(engine)
 
     def ratio(rate: str) -> str:
         if engine == section.ours:
             return "–"
-        return _shown(ratios(section.results, section.ours, engine, lambda m: float(getattr(m, rate))), ".2f")
+        return shown(ratios(section.results, section.ours, engine, lambda m: float(getattr(m, rate))), ".2f")
 
     return (
         engine,
@@ -101,10 +107,4 @@ def _has_late_half(result: Measured) -> bool:
 
 
 def _median(results: Sequence[Measured], rate: str) -> str:
-    return _shown(spread([float(getattr(result, rate)) for result in results]), ",.0f")
-
-
-def _shown(values: Spread, form: str) -> str:
-    if values.low == values.high:
-        return f"{values.median:{form}}"
-    return f"{values.median:{form}} ({values.low:{form}}–{values.high:{form}})"
+    return shown(spread([float(getattr(result, rate)) for result in results]), ",.0f")
