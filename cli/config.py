@@ -8,6 +8,7 @@ import click
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from cli.config_change import VERBS
+from cli.config_log import config_log
 from cli.kafka import ask
 from cli.main import settings_from_env
 from config.difference import differences
@@ -106,7 +107,7 @@ def log(as_json: bool) -> None:
     Then the drafts that are open.
     """
     settings = settings_from_env()
-    state, entries = ask(settings, read_log(settings))
+    state, entries = ask(settings, read_log(config_log(settings)))
     if as_json:
         click.echo(json.dumps([_about(entry) for entry in entries], ensure_ascii=False))
         return
@@ -159,7 +160,7 @@ def _each_of(*names: str) -> list[Revision]:
             continue
         if stands is None:
             settings = settings_from_env()
-            stands = ask(settings, read_log(settings)).state
+            stands = ask(settings, read_log(config_log(settings))).state
         draft = stands.drafts.get(name)
         number = len(stands.revisions) if name == "active" else int(name) if name.isdecimal() else 0
         revision = draft.revision if draft is not None else stands.revisions.get(number)
@@ -189,7 +190,7 @@ class _Active(NamedTuple):
 
 async def _from_log(settings: Settings) -> _Active | None:
     try:
-        state, entries = await read_log(settings)
+        state, entries = await read_log(config_log(settings))
     except UnknownTopicOrPartitionError:
         return None
     if state.active is None:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
+from cli.config_log import config_log
 from cli.kafka import ask
 from cli.main import settings_from_env
 from config.changes import NothingToChange, Signature, proposal, review
@@ -40,7 +41,7 @@ def _signed(reason_required: bool) -> Callable[[Callable[..., None]], Callable[.
                 "--author",
                 default=getpass.getuser,
                 callback=_not_blank,
-                help="Who does it; by default the user of this session.",
+                help="Who does it; by default the user of this session. By way of a console it is the token's.",
             ),
         ):
             command = option(command)
@@ -158,7 +159,7 @@ def _write(make: Callable[[Lifecycle], Record], as_json: bool) -> None:
     """Write the record that fits what stands, and tell what came of it; exit code 1 when it is refused."""
     settings = settings_from_env()
     try:
-        record, written = ask(settings, write(settings, make))
+        record, written = ask(settings, write(config_log(settings), make))
     except NothingToChange as error:
         raise click.ClickException(str(error)) from None
     except RecordRefused as refused:

@@ -8,6 +8,7 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -42,6 +43,15 @@ class Settings:
     """A Redis of the console's own; empty for the same as the workers'."""
     console_recorded: Path | None = None
     """Where the console's what-ifs take recorded traffic: a folder of `loanrouter export`; None for Kafka."""
+    console_proxy_user: str = ""
+    """The header in which a proxy before the console says who is logged in; empty: nobody is believed."""
+    console_proxy_roles: str = ""
+    """The header in which it says that person's roles; empty: they are kept in the console."""
+    console_proxy_from: tuple[str, ...] = ("127.0.0.1",)
+    """The addresses from which the proxy's word counts."""
+    console_url: str = ""
+    """A console by way of which the command line changes the configuration; empty: it writes to Kafka itself."""
+    console_token: str | None = field(default=None, repr=False)
     data: Path = Path("data")
     cache_mb: int = 256
     clock: Literal["wall", "stream"] = "wall"
@@ -77,6 +87,7 @@ class Settings:
                     raise SettingsError(variable.name, variable.kind, str(error)) from None
         settings = cls(**values)
         settings._check_kafka_security()
+        settings._check_console()
         return settings
 
     def kafka_client_args(self) -> dict[str, Any]:
@@ -136,6 +147,7 @@ class Settings:
         return texts | {
             "LOANROUTER_WEB": f"{self.web_host}:{self.web_port}",
             "LOANROUTER_CONSOLE": f"{self.console_host}:{self.console_port}",
+            "LOANROUTER_CONSOLE_PROXY_FROM": ",".join(self.console_proxy_from),
             "LOANROUTER_KAFKA_IDEMPOTENCE": idempotence,
         }
 
@@ -149,6 +161,12 @@ class Settings:
                 raise SettingsError(variable, "set", "LOANROUTER_KAFKA_SECURITY_PROTOCOL asks for SASL")
             if not sasl and value is not None:
                 raise SettingsError(variable, "unset", "LOANROUTER_KAFKA_SECURITY_PROTOCOL does not ask for SASL")
+
+    def _check_console(self) -> None:
+        if self.console_url and self.console_token is None:
+            raise SettingsError("LOANROUTER_CONSOLE_TOKEN", "set", "LOANROUTER_CONSOLE_URL names a console")
+        if self.console_proxy_roles and not self.console_proxy_user:
+            raise SettingsError("LOANROUTER_CONSOLE_PROXY_USER", "set", "LOANROUTER_CONSOLE_PROXY_ROLES is")
 
 
 class Variable(NamedTuple):
@@ -189,6 +207,36 @@ def _redis_url(text: str) -> str:
         raise ValueError("it does not begin with one of these")
     if url.password is not None or "password" in parse_qs(url.query):
         raise ValueError("it holds a password, which belongs in the variable of this name with _PASSWORD")
+    return text
+
+
+def _console_url(text: str) -> str:
+    url = urlsplit(text)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError("it does not begin with one of these and a host")
+    if url.scheme == "http" and url.hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise ValueError("without TLS a token goes to this machine only")
+    if url.username is not None or url.query or url.fragment:
+        raise ValueError("it holds more than a host, a port and a path")
+    return text
+
+
+def _header_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", text):
+        raise ValueError("it is too long or holds another character")
+    return text
+
+
+def _addresses(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(str(ip_address(each.strip())) for each in text.split(","))
+    except ValueError:
+        raise ValueError("one of them is none") from None
+
+
+def _token(text: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e]+", text):
+        raise ValueError("it holds a blank, or another character than those of tokens")
     return text
 
 
@@ -246,6 +294,22 @@ VARIABLES = (
     Variable("LOANROUTER_CONSOLE", "console_port", "host:port", lambda text: _host_and_port(text)[1]),
     Variable("LOANROUTER_CONSOLE_REDIS", "console_redis", "a URL redis://, rediss:// or unix://", _redis_url),
     Variable("LOANROUTER_CONSOLE_RECORDED", "console_recorded", "a folder that `loanrouter export` wrote", _folder),
+    Variable(
+        "LOANROUTER_CONSOLE_PROXY_USER",
+        "console_proxy_user",
+        "the name of a header: at most 64 letters, digits or hyphens",
+        _header_name,
+    ),
+    Variable(
+        "LOANROUTER_CONSOLE_PROXY_ROLES",
+        "console_proxy_roles",
+        "the name of a header: at most 64 letters, digits or hyphens",
+        _header_name,
+    ),
+    Variable(
+        "LOANROUTER_CONSOLE_PROXY_FROM", "console_proxy_from", "IP addresses with commas between them", _addresses
+    ),
+    Variable("LOANROUTER_CONSOLE_URL", "console_url", "a URL https://, or http:// of this machine", _console_url),
     Variable("LOANROUTER_DATA", "data", "the path of the folder for local state", Path),
     Variable("LOANROUTER_CACHE_MB", "cache_mb", "a whole number of MB from 16 to 100000", _whole_number(16, 100_000)),
     Variable("LOANROUTER_CLOCK", "clock", "wall or stream", _one_of("wall", "stream")),
@@ -270,6 +334,7 @@ VARIABLES = (
     ),
     Variable("LOANROUTER_REDIS_PASSWORD", "redis_password", "a password", str),
     Variable("LOANROUTER_CONSOLE_REDIS_PASSWORD", "console_redis_password", "a password", str),
+    Variable("LOANROUTER_CONSOLE_TOKEN", "console_token", "a token of the console", _token),
     Variable("LOANROUTER_REDIS_SSL_CAFILE", "redis_ssl_cafile", "the path of a PEM file", _file),
     Variable("LOANROUTER_KAFKA_IDEMPOTENCE", "kafka_idempotence", "on or off", lambda text: _on_or_off(text) == "on"),
     Variable(

@@ -9,18 +9,20 @@ from console.board import Board
 from console.follower import Follower
 from console.people import People
 from console.sessions import Sessions, Visit
+from console.tokens import Tokens
 from console.trials import Trials
 from streams.reservations import RedisBook
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The console's parts: users, sessions, the configuration's log as it is followed, the board, the reservations,
-    the what-ifs."""
+    """The console's parts: users, their sessions and tokens, the configuration's log as it is followed, the board, the
+    reservations, the what-ifs."""
 
     settings: Settings
     people: People
     sessions: Sessions
+    tokens: Tokens
     follower: Follower
     board: Board
     book: RedisBook

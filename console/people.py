@@ -24,7 +24,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 FIRST_ADMIN = "admin"
 SHORTEST_PASSWORD = 12
 _LONGEST_PASSWORD = 1024
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_NAMES = "a name is 1 to 64 small letters, digits, dots, lines, hyphens or @"
+_NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 #: An attempt takes 64 MiB for its time; more at once wait.
 _AT_ONCE = 2
 
@@ -82,7 +83,7 @@ class People:
     async def add(self, name: str, roles: Iterable[str], password: str | None = None) -> str:
         """Make a user; gives the password, a one-time one where none is given. Raises `PeopleError`."""
         if not _NAME.fullmatch(name):
-            raise PeopleError("a name is 1 to 64 small letters, digits, dots, lines or hyphens")
+            raise PeopleError(_NAMES)
         given = password or _one_time()
         user = User(name=name, roles=_checked(roles), password=await self._hash(given), must_change=password is None)
         if not await self._redis.hsetnx(self._users, name, msgspec.json.encode(user).decode()):
@@ -117,6 +118,24 @@ class People:
     async def remove(self, name: str) -> None:
         """Take a user out; raises `PeopleError`."""
         await self._change(name, lambda user: None)
+
+    async def introduced(self, name: str, roles: Iterable[str] | None) -> User:
+        """The user who has logged in at a proxy that is believed; made, without a password, when new.
+
+        `roles` are those that the proxy tells, names of others left out; None where they are kept here. Raises
+        `PeopleError`.
+        """
+        if not _NAME.fullmatch(name):
+            raise PeopleError(_NAMES)
+        known = await self.find(name)
+        told = () if roles is None else set(roles)
+        wanted = known.roles if known and roles is None else frozenset(role for role in ROLES if role in told)
+        if known is not None and known.roles == wanted:
+            return known
+        user = known or User(name=name, roles=wanted, password=self._nobody, must_change=False)
+        user = msgspec.structs.replace(user, roles=wanted)
+        await self._redis.hset(self._users, name, msgspec.json.encode(user).decode())
+        return user
 
     async def verified(self, name: str, password: str) -> User | None:
         """The user with this password; takes as long when there is none."""

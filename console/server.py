@@ -15,11 +15,12 @@ from console.desk import DESK, Desk
 from console.follower import Follower
 from console.guard import Page, add_headers, guarded
 from console.keys import connect
-from console.pages import borrowers, configuration, funders, overview, people, what_if
+from console.pages import api, borrowers, configuration, funders, overview, people, tokens, what_if
 from console.people import People
 from console.projection import project
 from console.render import problem
 from console.sessions import Sessions
+from console.tokens import Tokens
 from console.trials import Trials
 from streams.reservations import RedisBook
 
@@ -32,6 +33,8 @@ PAGES: tuple[Page, ...] = (
     *configuration.PAGES,
     *what_if.PAGES,
     *people.PAGES,
+    *tokens.PAGES,
+    *api.PAGES,
 )
 _LARGEST_REQUEST = 2 * 1024 * 1024
 
@@ -47,7 +50,8 @@ async def desk_of(settings: Settings) -> AsyncIterator[Desk]:
         await redis.ping()
         await follower.start()
         users = People(redis, settings)
-        yield Desk(settings, users, Sessions(redis, settings, users), follower, Board(redis, settings), book, trials)
+        sessions, handed_out = Sessions(redis, settings, users), Tokens(redis, settings, users)
+        yield Desk(settings, users, sessions, handed_out, follower, Board(redis, settings), book, trials)
     finally:
         await trials.stop()
         await follower.stop()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from aiokafka import AIOKafkaProducer
 
@@ -15,7 +15,17 @@ from streams.reading import read_topics
 from streams.topics import topic_name
 
 
-class ConfigLog(NamedTuple):
+class ConfigLog(Protocol):
+    """Where the log is: in Kafka, or behind a console."""
+
+    async def values(self) -> list[tuple[int, bytes]]:
+        """Offset and value of each of its records, as far as it reaches now."""
+
+    async def append(self, record: Record) -> int:
+        """Write a record behind the others; gives its offset."""
+
+
+class Standing(NamedTuple):
     """What stands after the log, and each of its records with what came of it."""
 
     state: Lifecycle
@@ -30,11 +40,6 @@ class Written(NamedTuple):
     entry: Entry
 
 
-async def read_log(settings: Settings) -> ConfigLog:
-    """The log as far as it reaches now; raises `aiokafka.errors.KafkaError`."""
-    return ConfigLog(*history(await _values(settings)))
-
-
 class RecordRefused(Exception):
     """A record breaks a rule of the life cycle: nothing has changed. `offset` is None when it was not even written."""
 
@@ -44,39 +49,54 @@ class RecordRefused(Exception):
         self.offset = offset
 
 
-async def write(settings: Settings, make: Callable[[Lifecycle], Record]) -> tuple[Record, Written]:
+class KafkaLog:
+    """The log in Kafka; what it does raises `aiokafka.errors.KafkaError`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def values(self) -> list[tuple[int, bytes]]:
+        """Read the topic from its beginning to its present end."""
+        return [(each.offset, each.value or b"") async for each in read_topics(self._settings, [TOPIC])]
+
+    async def append(self, record: Record) -> int:
+        """Write a record and wait until it is confirmed."""
+        async with AIOKafkaProducer(**self._settings.kafka_client_args(), acks="all") as producer:
+            written = await producer.send_and_wait(
+                topic_name(self._settings, TOPIC), value=encode(record), key=b"config", partition=0
+            )
+        return int(written.offset)
+
+
+async def read_log(log: ConfigLog) -> Standing:
+    """The log as far as it reaches now; raises what `log` raises."""
+    return Standing(*history(await log.values()))
+
+
+async def write(log: ConfigLog, make: Callable[[Lifecycle], Record]) -> tuple[Record, Written]:
     """Write the record that `make` makes of what stands; gives it with what came of it.
 
-    A record that would be refused is not written. Raises `RecordRefused`, whatever `make` raises, and
-    `aiokafka.errors.KafkaError`.
+    A record that would be refused is not written. Raises `RecordRefused`, and whatever `make` and `log` raise.
     """
-    state, _ = await read_log(settings)
+    state, _ = await read_log(log)
     record = make(state)
     try:
         advance(state, encode(record))
     except ConfigError as error:
         raise RecordRefused(record, None, str(error)) from None
-    written = await _append(settings, record)
+    written = await _read_back(log, await log.append(record))
     if written.entry.refused is not None:
         raise RecordRefused(record, written.entry.offset, written.entry.refused)
     return record, written
 
 
-async def _append(settings: Settings, record: Record) -> Written:
-    """Write a record and read back what came of it: another one may have come first."""
-    async with AIOKafkaProducer(**settings.kafka_client_args(), acks="all") as producer:
-        written = await producer.send_and_wait(
-            topic_name(settings, TOPIC), value=encode(record), key=b"config", partition=0
-        )
+async def _read_back(log: ConfigLog, offset: int) -> Written:
+    """What came of the record at `offset`: another one may have come before it."""
     while True:
-        records = await _values(settings)
-        if any(offset == written.offset for offset, _ in records):
+        records = await log.values()
+        if any(each == offset for each, _ in records):
             break
         await asyncio.sleep(0.1)  # it is acknowledged, so it will be seen
-    before, _ = history(each for each in records if each[0] < written.offset)
-    after, entries = history(each for each in records if each[0] <= written.offset)
+    before, _ = history(each for each in records if each[0] < offset)
+    after, entries = history(each for each in records if each[0] <= offset)
     return Written(before, after, entries[-1])
-
-
-async def _values(settings: Settings) -> list[tuple[int, bytes]]:
-    return [(each.offset, each.value or b"") async for each in read_topics(settings, [TOPIC])]

@@ -1,12 +1,11 @@
 """Log in and out, one's own password, the language, and the users."""
 
 import logging
-from typing import Any
 
 from aiohttp import web
 
 from console.desk import DESK, author_of, visit_of
-from console.guard import COOKIE, LOGIN, Page, own_path
+from console.guard import COOKIE, LOGIN, Page, own_path, set_cookie
 from console.people import ROLES, SHORTEST_PASSWORD, PeopleError
 from console.render import LANGUAGE_COOKIE, page
 from console.texts import LANGUAGES
@@ -38,7 +37,7 @@ async def login(request: web.Request) -> web.Response:
     await desk.sessions.succeeded(name, request.remote or "")
     log.info("%s logged in from %s", name, request.remote)
     answer = web.HTTPSeeOther(following)
-    _set_cookie(request, answer, COOKIE, await desk.sessions.begin(user))
+    set_cookie(request, answer, COOKIE, await desk.sessions.begin(user))
     raise answer
 
 
@@ -55,7 +54,7 @@ async def language(request: web.Request) -> web.Response:
     answer = web.HTTPSeeOther(own_path(request.query.get("next", "/")))
     chosen = request.match_info["language"]
     if chosen in LANGUAGES:
-        _set_cookie(request, answer, LANGUAGE_COOKIE, chosen, max_age=_YEAR_SECONDS)
+        set_cookie(request, answer, LANGUAGE_COOKIE, chosen, max_age=_YEAR_SECONDS)
     raise answer
 
 
@@ -136,12 +135,6 @@ def _password_page(request: web.Request, error: str = "", status: int = 400) -> 
         first=visit.user.must_change,
         shortest=SHORTEST_PASSWORD,
     )
-
-
-def _set_cookie(request: web.Request, answer: web.Response, name: str, value: str, **more: Any) -> None:
-    """A cookie for this site alone; kept off plain HTTP where a proxy says that it is reached by TLS."""
-    secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
-    answer.set_cookie(name, value, httponly=True, samesite="Strict", secure=secure, path="/", **more)
 
 
 PAGES = (

@@ -10,7 +10,7 @@ from config.changes import NothingToChange, Signature
 from config.lifecycle import Lifecycle
 from config.records import Record
 from console.desk import DESK, author_of
-from streams.config_log import RecordRefused, Written, write
+from streams.config_log import KafkaLog, RecordRefused, Written, write
 
 
 class NotWritten(Exception):
@@ -34,7 +34,7 @@ async def put(request: web.Request, make: Callable[[Lifecycle], Record]) -> Writ
     """Write a record, and wait until the pages show what came of it; raises `NotWritten`."""
     desk = request.app[DESK]
     try:
-        _, written = await write(desk.settings, make)
+        _, written = await write(KafkaLog(desk.settings), make)
         await desk.follower.until(written.entry.offset)
     except (NothingToChange, RecordRefused) as error:
         raise NotWritten(str(error)) from None

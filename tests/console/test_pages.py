@@ -37,6 +37,7 @@ PAGES = {
     "revision": ("/configuration/revisions/1", "vera"),
     "people": ("/people", "admin"),
     "password": ("/password", "vera"),
+    "tokens": ("/tokens", "max"),
     "nowhere": ("/nowhere", "vera"),
 }
 PICTURED = ("overview", "borrower", "decision", "funder", "configuration", "editor", "draft", "what-if")

@@ -8,7 +8,7 @@ import pytest
 
 from capture.alarms import READINGS
 from config.records import Record
-from console import guard, server
+from console import guard, server, tokens
 from console.pages import people, writes
 from console.texts import preferred, translator
 from console.texts_zh import ANSWERS, CHINESE, PAGES
@@ -39,7 +39,8 @@ def test_every_text_of_a_template_is_known() -> None:
 
 def test_every_answer_is_known() -> None:
     """What the code itself says stands in it as it is translated."""
-    code = "".join(Path(module.__file__).read_text() for module in (guard, server, people, writes) if module.__file__)
+    modules = (guard, server, tokens, people, writes)
+    code = "".join(Path(module.__file__).read_text() for module in modules if module.__file__)
     code += (TEMPLATES.parent / "render.py").read_text()
 
     assert [words for words in ANSWERS if f'"{words}"' not in code] == []

@@ -26,9 +26,10 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 
 class Visitor:
-    """Somebody with a cookie jar of their own."""
+    """Somebody with a cookie jar of their own. `always` are headers of each request."""
 
     def __init__(self, address: str) -> None:
+        self.always: dict[str, str] = {}
         self._address = address
         self.cookies = CookieJar()
         self._opener = urllib.request.build_opener(_Stay, urllib.request.HTTPCookieProcessor(self.cookies))
@@ -61,7 +62,8 @@ class Visitor:
         return self.send("/password", {"old": old, "new": new, "again": new})
 
     def _ask(self, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
-        named = {"Accept": "text/html", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        more = {name.replace("_", "-"): value for name, value in headers.items()}
+        named = {"Accept": "text/html", **self.always, **more}
         request = urllib.request.Request(self._address + path, body, named)  # noqa: S310  # a console of ours
         try:
             with self._opener.open(request, timeout=30) as answer:
