@@ -45,5 +45,5 @@ async def _run(settings: Settings) -> None:
         password = await desk.people.first_admin()
         if password is not None:
             click.echo(f"first user: {FIRST_ADMIN}, one-time password: {password}")
-        click.echo(f"console: http://{settings.console_host}:{settings.console_port}/")
+        click.echo(f"console: http://{settings.console_address}/")
         await serve(settings, desk, stop)

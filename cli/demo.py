@@ -136,7 +136,7 @@ async def _open_console(settings: Settings, until: ExitStack) -> str:
         for role in ROLES:
             await people.add(role, [role], password)
     until.enter_context(_process(settings, "console"))
-    return f"http://{settings.console_host}:{settings.console_port}/ as operator, password {password}"
+    return f"http://{settings.console_address}/ as operator, password {password}"
 
 
 @contextmanager
@@ -178,7 +178,7 @@ def _wait_until_ready(settings: Settings, died: Callable[[], None]) -> None:
     while monotonic() < deadline:
         died()
         try:
-            urllib.request.urlopen(f"http://{settings.web_host}:{settings.web_port}/readyz", timeout=5).close()
+            urllib.request.urlopen(f"http://{settings.web_address}/readyz", timeout=5).close()
             return
         except urllib.error.HTTPError as error:
             reasons = error.read().decode(errors="replace")

@@ -145,11 +145,21 @@ class Settings:
         }
         idempotence = "on" if self.kafka_idempotence else "off"
         return texts | {
-            "LOANROUTER_WEB": f"{self.web_host}:{self.web_port}",
-            "LOANROUTER_CONSOLE": f"{self.console_host}:{self.console_port}",
+            "LOANROUTER_WEB": self.web_address,
+            "LOANROUTER_CONSOLE": self.console_address,
             "LOANROUTER_CONSOLE_PROXY_FROM": ",".join(self.console_proxy_from),
             "LOANROUTER_KAFKA_IDEMPOTENCE": idempotence,
         }
+
+    @property
+    def web_address(self) -> str:
+        """`host:port` of the worker's pages."""
+        return _address(self.web_host, self.web_port)
+
+    @property
+    def console_address(self) -> str:
+        """`host:port` of the console."""
+        return _address(self.console_host, self.console_port)
 
     def _check_kafka_security(self) -> None:
         sasl = self.kafka_security_protocol.startswith("SASL_")
@@ -188,7 +198,11 @@ def _host_and_port(text: str) -> tuple[str, int]:
     port = int(match["port"])
     if not 1 <= port <= 65535:
         raise ValueError("the port is not between 1 and 65535")
-    return match["host"], port
+    return match["host"].strip("[]"), port
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _brokers(text: str) -> str:

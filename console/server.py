@@ -47,6 +47,7 @@ async def desk_of(settings: Settings) -> AsyncIterator[Desk]:
     follower = Follower(settings)
     trials = Trials(redis, settings)
     try:
+        trials.clean()
         await redis.ping()
         await follower.start()
         users = People(redis, settings)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -57,6 +58,13 @@ class Trials:
         self._redis = redis
         self._settings = settings
         self._running: dict[str, Running] = {}
+        self._folders = settings.data / "what-ifs"
+
+    def clean(self) -> None:
+        """Remove what what-ifs of consoles that were killed have left behind: it holds customers' data."""
+        for folder in self._folders.glob("*"):
+            if folder.name == str(os.getpid()) or not _is_running(folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def start(self, draft: Draft, author: str) -> None:
         """Run the what-if of a draft in the background; raises `TrialError` when it or enough others run."""
@@ -95,8 +103,10 @@ class Trials:
     async def _run(self, running: Running, draft: Draft, author: str) -> None:
         sha256 = draft.revision.sha256
         try:
+            mine = self._folders / str(os.getpid())
+            mine.mkdir(parents=True, exist_ok=True, mode=0o700)
             # All that the process leaves behind, customers' data among it, goes with this folder.
-            with tempfile.TemporaryDirectory(prefix="loanrouter-what-if-", ignore_cleanup_errors=True) as folder:
+            with tempfile.TemporaryDirectory(dir=mine, ignore_cleanup_errors=True) as folder:
                 trial = await self._ask(running, _write(Path(folder), draft), author)
             await self._redis.set(self._key(sha256), msgspec.json.encode(trial), ex=_KEPT_SECONDS)
         except Exception:
@@ -131,6 +141,16 @@ class Trials:
             return Trial(author, error=said)
         report = msgspec.json.decode(told, type=Report)
         return Trial(author, report, await asyncio.to_thread(_plots, report))
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _write(folder: Path, draft: Draft) -> Path:

@@ -70,7 +70,7 @@ class LoanrouterApp(faust.App):
             topic_partitions=settings.partitions,
             topic_replication_factor=settings.replication,
             topic_disable_leader=True,
-            web_host=settings.web_host,
+            web_host=settings.web_address.rpartition(":")[0],  # it makes URLs of that
             web_bind=settings.web_host,
             web_port=settings.web_port,
             web_tables_enabled=False,

@@ -20,8 +20,8 @@ async def check_changelog(settings: Settings, changelog: str, partitions: int, i
     Raises `KafkaError` when Kafka does not answer.
     """
     consumer = AIOKafkaConsumer(**settings.kafka_client_args(), group_id=app_id(settings), enable_auto_commit=False)
-    await consumer.start()
     try:
+        await consumer.start()
         tps = [TopicPartition(changelog, number) for number in range(partitions)]
         starts, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
         lost = [f"of partition {tp.partition} all before offset {starts[tp]}" for tp in tps if starts[tp]]

@@ -1,9 +1,15 @@
 """A draft is tried on recorded traffic from its page, and whoever reviews it sees the same result."""
 
+import os
 import re
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
 
 from tests.console.conftest import Office
+from tests.console.served import Console
 from tests.console.test_changes import document, draft_of, propose
 from tests.console.visitor import Visitor
 from tests.processes import until
@@ -57,4 +63,34 @@ def test_a_what_if_is_cancelled(office: Office, document: Callable[[int], str]) 
 
     assert ended(april, draft)
     assert "has not been tried yet" in april.get(f"{draft}/what-if").text
+    office.console.seated("edith").send(f"{draft}/withdraw", {"reason": "a test"})
+
+
+@pytest.fixture
+def another(office: Office) -> Iterator[Console]:
+    """A second console on the same service, with a folder of its own."""
+    console = Console(replace(office.console.settings, data=office.service.settings.data / "another"))
+    try:
+        console.start()
+        yield console
+    finally:
+        console.stop()
+
+
+def test_a_killed_console_leaves_no_customers_data(
+    office: Office, another: Console, document: Callable[[int], str]
+) -> None:
+    """What its what-if had written is gone once a console has started on its folder again."""
+    draft = drafted(office, document(70))
+    april = another.visitor("april")
+    assert april.send(f"{draft}/what-if/run", {}).status == 303
+    left = another.settings.data / "what-ifs"
+    until(lambda: list(left.glob("*/*/*")))
+
+    os.kill(another.pid, signal.SIGKILL)
+    another.stop()
+    assert list(left.glob("*/*/*"))
+    another.start()
+
+    assert not list(left.glob("*"))
     office.console.seated("edith").send(f"{draft}/withdraw", {"reason": "a test"})

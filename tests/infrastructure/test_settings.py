@@ -27,7 +27,7 @@ ACCEPTED = [
     ("LOANROUTER_TOPIC_PREFIX", "team-1.", {"topic_prefix": "team-1."}),
     ("LOANROUTER_PARTITIONS", "32", {"partitions": 32}),
     ("LOANROUTER_WEB", "0.0.0.0:80", {"web_host": "0.0.0.0", "web_port": 80}),  # noqa: S104  # as in a container
-    ("LOANROUTER_CONSOLE", "[::1]:80", {"console_host": "[::1]", "console_port": 80}),
+    ("LOANROUTER_CONSOLE", "[::1]:80", {"console_host": "::1", "console_port": 80}),
     ("LOANROUTER_CONSOLE_REDIS", "redis://c.example:6380/1", {"console_redis": "redis://c.example:6380/1"}),
     ("LOANROUTER_CONSOLE_RECORDED", "/", {"console_recorded": Path("/")}),
     ("LOANROUTER_CONSOLE_PROXY_USER", "X-Forwarded-User", {"console_proxy_user": "X-Forwarded-User"}),
