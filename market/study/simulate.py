@@ -190,15 +190,18 @@ class Simulation:
         )
 
     def _tell(self, client: _Client, event: BorrowerEvent, at: int) -> None:
-        turn = Turn(client.person.customer_id, client.record, self._policy)
+        turn = self._turn(client)
         refused = self._work(client, turn, turn.handle(event, at, []))
         self._counts["refusals"] += isinstance(refused, Refusal)
         self._after(at, client, turn)
 
+    def _turn(self, client: _Client) -> Turn:
+        return Turn(client.person.customer_id, client.record, self._policy, silent=True)
+
     def _wake(self, at: int, client: _Client) -> None:
         if client.wakes_at == at:
             client.wakes_at = None
-            turn = Turn(client.person.customer_id, client.record, self._policy)
+            turn = self._turn(client)
             self._work(client, turn, turn.wake(at))
             self._after(at, client, turn)
 
@@ -240,11 +243,12 @@ class Simulation:
         """Let happen what the turn's outputs bring about."""
         for event in turn.for_funders:
             self._defence.observe(event, at)
-        routed = [said for said in turn.decisions if said.status == "routed"]
-        for said, entry in zip(routed, client.record.ledger[len(client.record.ledger) - len(routed) :], strict=True):
-            self._routed(said.now, client, entry)
-        for said in turn.decisions:
-            self._counts[said.status or "repeated"] += 1
+        routed = 0
+        for _, status, _ in turn.verdicts:
+            self._counts[status] += 1
+            routed += status == "routed"
+        for entry in client.record.ledger[len(client.record.ledger) - routed :]:
+            self._routed(entry.decided_at, client, entry)
         for application in turn.applications:
             self._advised(at, client, application)
         due = client.record.wake_at
@@ -390,7 +394,7 @@ class Simulation:
             self._policy = Policy(self._revision, dict(self._states), self._policy.states_version + 1)
             for number in sorted(self._holding):
                 client = self._clients[number]
-                turn = Turn(client.person.customer_id, client.record, self._policy)
+                turn = self._turn(client)
                 self._work(client, turn, turn.reconsider(at))
                 self._after(at, client, turn)
         on_day(day)
