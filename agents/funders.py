@@ -12,6 +12,7 @@ from capture.pass_rates import pass_rates
 from capture.peers import encode_peer, others, peer
 from capture.record import FunderRecord, decode_funder, encode_funder
 from capture.review import review
+from capture.silence import silent
 from config.rotation import Funder
 from config.settings import Settings
 from rotation.clock import MINUTE
@@ -125,20 +126,16 @@ class FunderBook:
         rules, peers = config.capture, self._guide.peers
         judged = known.judged
         rates = pass_rates(known, funder, config.pass_rate_window_days, now)
-        found = review(
-            known,
-            others({each.id: peers[each.id] for each in config.funders if each.id in peers}, funder.id, rules),
-            funder,
-            rules,
-            self._guide.states.get(funder.id),
-            now,
-            may_pause=self._may_pause(),
-        )
+        told = {each.id: peers[each.id] for each in config.funders if each.id in peers}
+        compared, heard = others(told, funder.id, rules), self._guide.states.get(funder.id)
+        found = review(known, compared, funder, rules, heard, now, may_pause=self._may_pause())
         outputs: list[Output] = []
         if known.judged != judged:
             outputs.append(self._say("funder-peers", funder.id, encode_peer(peer(known, rules, now)), stamp))
         risk = known.risk if config.rotation.capture_risk is not None else {}
-        state = msgspec.structs.replace(found.state, pass_rates=rates, capture_risk=risk)
+        state = msgspec.structs.replace(
+            found.state, pass_rates=rates, capture_risk=risk, silent=silent(known, compared, funder, rules)
+        )
         if rates == known.published and state == known.state and not found.alerts:
             return outputs
         for alert in found.alerts:

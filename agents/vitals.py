@@ -95,7 +95,7 @@ class Vitals:
 
     def _show_funders(self) -> None:
         gauges = (metrics.FUNDER_STATE, metrics.FUNDER_MULTIPLIER, metrics.FUNDER_PASS_RATE, metrics.FUNDER_WEIGHT)
-        for gauge in gauges:
+        for gauge in (*gauges, metrics.DETECTOR_MISSES):
             gauge.clear()
         states = self._guide.states
         weights = {}
@@ -108,6 +108,9 @@ class Vitals:
             for grade in funder.grades:
                 rates = {} if state is None else state.pass_rates
                 metrics.FUNDER_PASS_RATE.labels(funder.id, grade).set(rates.get(grade, funder.pass_rate_prior.rate))
+            for each in () if state is None else state.silent:
+                missing = metrics.DETECTOR_MISSES.labels(funder.id, each.detector, each.segment)
+                missing.set(each.needed - each.events)
             weights[funder.id] = 0.0 if funder.status == "paused" else funder.weight * multiplier
         total = sum(weights.values())
         for funder_id, weight in weights.items():

@@ -21,7 +21,7 @@ from rotation.outputs import FunderOutcome
 
 def segments(funder: Funder) -> list[str]:
     """What is watched of a funder: all its answers, and those of each grade."""
-    return [EVERYBODY, *(_segment(grade) for grade in funder.grades)]
+    return [EVERYBODY, *(segment_of(grade) for grade in funder.grades)]
 
 
 def watch(record: FunderRecord, outcome: FunderOutcome, funder: Funder, rules: CapturePassRate) -> None:
@@ -35,7 +35,7 @@ def watch(record: FunderRecord, outcome: FunderOutcome, funder: Funder, rules: C
             return
         reference.frozen = True
     usual = usual_rate(reference, funder)
-    for segment in (EVERYBODY, _segment(outcome.risk_grade)):
+    for segment in (EVERYBODY, segment_of(outcome.risk_grade)):
         _add(record.cusums.setdefault(segment, Cusum()), missed, usual, rules.odds_ratio, outcome.occurred_at)
 
 
@@ -53,7 +53,7 @@ def threshold(record: FunderRecord, segment: str, run_days: float, now: int) -> 
 
 
 def _answers_a_day(record: FunderRecord, segment: str, now: int) -> float:
-    hours = [hour for grade, told in record.hours.items() if segment in (EVERYBODY, _segment(grade)) for hour in told]
+    hours = [hour for grade, told in record.hours.items() if segment in (EVERYBODY, segment_of(grade)) for hour in told]
     if not hours:
         return 0.0
     days = max(1.0, (now - min(hour.hour for hour in hours) * HOUR) / DAY)
@@ -70,5 +70,6 @@ def _add(cusum: Cusum, missed: bool, usual: float, odds_ratio: float, at: int) -
     cusum.expected += usual
 
 
-def _segment(grade: str) -> str:
+def segment_of(grade: str) -> str:
+    """The segment of one grade's answers."""
     return f"grade {grade}"

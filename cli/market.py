@@ -95,6 +95,7 @@ def run(
 @_BORROWERS
 @_DAYS
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes at once.")
+@click.option("--bound", "bounded", is_flag=True, help="Also what each run could have earned at most.")
 @click.option("--report", "report_path", type=click.Path(dir_okay=False, path_type=Path), help="HTML report.")
 @_CONFIG
 @_JSON
@@ -106,6 +107,7 @@ def compare_command(
     borrowers: int,
     days: int,
     jobs: int,
+    bounded: bool,
     report_path: Path | None,
     config_path: Path | None,
     as_json: bool,
@@ -122,7 +124,7 @@ def compare_command(
     for each in vary:
         loaded = _varied(loaded, each)
     todo = [
-        Job(scenario, configuration, name, seed, borrowers, days)
+        Job(scenario, configuration, name, seed, borrowers, days, bounded)
         for scenario in loaded
         for seed in range(1, seeds + 1)
         for name in names
@@ -171,9 +173,13 @@ def _play(todo: Sequence[Job], processes: int) -> list[Measures]:
 
 def _table(rows: Sequence[Row]) -> None:
     for scenario, group in groupby(rows, key=lambda row: row.scenario):
+        shown = list(group)
         table = Table("policy", "captured %", "net, k yuan", "regret closed", "capture closed", "found", "days")
         table.title = scenario
-        for row in group:
+        bounded = any(row.of_bound for row in shown)
+        if bounded:
+            table.add_column("of bound %")
+        for row in shown:
             table.add_row(
                 row.policy,
                 _shown(row.captured_share, 100, 2),
@@ -182,6 +188,7 @@ def _table(rows: Sequence[Row]) -> None:
                 _shown(row.capture_closed, 1, 2),
                 "–" if row.detected_share is None else f"{row.detected_share:.0%}",
                 "–" if row.detection_days is None else f"{row.detection_days:.0f}",
+                *((_shown(row.of_bound, 100, 1),) if bounded else ()),
             )
         Console().print(table)
 

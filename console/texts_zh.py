@@ -46,6 +46,7 @@ PAGES = {
     "Decisions": "决策",
     "Decisions a minute, by funder; the table below has the numbers": "按资方统计的每分钟决策数；数值见下表",
     "Decisions a minute, the last hour": "最近一小时每分钟决策数",
+    "Detectors with too few events, which cannot alarm yet": "事件太少、尚不能告警的检测器",
     "Do it": "执行",
     "Draft": "草案",
     "Drawdown": "借款",

@@ -96,6 +96,15 @@ class FunderReturn(msgspec.Struct, frozen=True, tag="return", tag_field="kind"):
 FunderEvent = FunderOutcome | EarlySettlement | FunderReturn
 
 
+class SilentDetector(msgspec.Struct, frozen=True):
+    """A detector that has seen too few `events` in a segment to alarm at all; it needs `needed`."""
+
+    detector: Detector
+    segment: str
+    events: int
+    needed: int
+
+
 class FunderState(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a funder stands on the response ladder, and its pass rates (`funder-states`)."""
 
@@ -107,6 +116,7 @@ class FunderState(msgspec.Struct, frozen=True, omit_defaults=True):
     cause: str
     version: int
     capture_risk: dict[str, float] = {}
+    silent: list[SilentDetector] = []
 
 
 class CaptureEvidence(msgspec.Struct, frozen=True, omit_defaults=True):

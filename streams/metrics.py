@@ -89,6 +89,12 @@ FUNDER_MULTIPLIER = Gauge(
     "loanrouter_funder_traffic_multiplier", "Of the funder's weight, by the ladder.", ["funder"], registry=REGISTRY
 )
 FUNDER_PASS_RATE = Gauge("loanrouter_funder_pass_rate", "Smoothed pass rate.", ["funder", "grade"], registry=REGISTRY)
+DETECTOR_MISSES = Gauge(
+    "loanrouter_detector_missing_events",
+    "Events that a detector lacks before it can alarm.",
+    ["funder", "detector", "segment"],
+    registry=REGISTRY,
+)
 FUNDER_WEIGHT = Gauge(
     "loanrouter_funder_weight_share", "Weight by configuration and ladder, of all.", ["funder"], registry=REGISTRY
 )

@@ -94,6 +94,9 @@ _OUTPUT_FIELDS: dict[str, Schema] = {
         "description": "Risk grade to the share of borrowers that the funder is expected to capture at a drawdown. "
         "Left out unless the rotation rule `capture_risk` is on."
     },
+    "silent": {"description": "Detectors that have too few events to alarm; left out when there are none."},
+    "events": {"description": "What was counted.", "minimum": 0},
+    "needed": {"description": "With fewer events than that the detector is silent.", "minimum": 1},
     "state": {"description": "Step of the response ladder."},
     "traffic_multiplier": {"description": "Share of its weight that the funder keeps.", "minimum": 0, "maximum": 1},
     "since": {"description": "When it began, UTC.", **_TIME},

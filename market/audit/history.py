@@ -23,7 +23,7 @@ Event = TypeVar("Event", bound=msgspec.Struct)
 Output = TypeVar("Output", bound=msgspec.Struct)
 LATE = ("timed_out", "failed")
 #: Fields that outputs may leave out.
-OPTIONAL = ("capture_risk",)
+OPTIONAL = ("capture_risk", "silent")
 
 
 @dataclass(slots=True)

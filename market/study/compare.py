@@ -35,6 +35,7 @@ class Job(NamedTuple):
     seed: int
     borrowers: int
     days: int
+    bounded: bool = False
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -49,7 +50,9 @@ class Row(msgspec.Struct, frozen=True):
     """One policy in one scenario, over all seeds. Revenue in fen.
 
     `regret_closed` is the way from lock-in (0) to full knowledge (1) on revenue net of captures, `capture_closed` the
-    same on captured good borrowers; None where there is no way to go, or one of the two was not run.
+    same on captured good borrowers; None where there is no way to go, or one of the two was not run. `bound` is the
+    most that the drawdowns of the policy's own runs could have earned on average, and `of_bound` the share of it that
+    they would have earned on average where they went; None where the bound was not asked for.
     """
 
     scenario: str
@@ -69,13 +72,21 @@ class Row(msgspec.Struct, frozen=True):
     false_steps_a_year: float
     overruns: int
     violations: int
+    bound: Estimate | None = None
+    of_bound: Estimate | None = None
 
 
 def play(job: Job) -> Measures:
     """Make one run."""
     strategy = STRATEGIES[job.policy]
     return Simulation(
-        job.scenario, job.configuration, strategy, seed=job.seed, borrowers=job.borrowers, days=job.days
+        job.scenario,
+        job.configuration,
+        strategy,
+        seed=job.seed,
+        borrowers=job.borrowers,
+        days=job.days,
+        bounded=job.bounded,
     ).run()
 
 
@@ -132,6 +143,7 @@ def _row(runs: Mapping[int, Measures], others: Mapping[str, Mapping[int, Measure
         more = [run.revenue - other[run.seed].revenue for run in every if run.seed in other]
         return estimate(more) if more else None
 
+    bounds = [(run.expected, run.bound) for run in every if run.expected is not None and run.bound]
     capturing = sum(run.capturing for run in every)
     delays = [delay for run in every for delay in run.detected.values()]
     return Row(
@@ -152,4 +164,6 @@ def _row(runs: Mapping[int, Measures], others: Mapping[str, Mapping[int, Measure
         false_steps_a_year=sum(run.false_steps for run in every) / max(1e-9, sum(run.honest_years for run in every)),
         overruns=sum(run.overruns for run in every),
         violations=sum(sum(run.violations.values()) for run in every),
+        bound=estimate([most for _, most in bounds]) if bounds else None,
+        of_bound=estimate([expected / most for expected, most in bounds]) if bounds else None,
     )

@@ -10,6 +10,8 @@ from random import Random
 from typing import Literal, NamedTuple
 
 from config.rotation import Funder
+from market.study.bound import Prospect
+from market.study.measures import LOSS_PER_CAPTURE
 from market.study.population import LIMITS, START, Person
 from market.study.scenario import Conduct, Scenario
 from rotation.clock import DAY, MINUTE
@@ -20,6 +22,8 @@ HOUR = 60 * MINUTE
 _HONEST = Conduct("honest")
 #: Before this many drawdowns a stealthy funder takes nobody: it would show.
 _STEALTH_FROM = 60
+#: A campaign comes so many days after a loan, within so many.
+_CAMPAIGN_AFTER, _CAMPAIGN_WITHIN = 5, 30
 
 
 class Line(NamedTuple):
@@ -97,7 +101,7 @@ class StrategicFunder:
         after = MINUTE + int(dice[0] * 14 * MINUTE)
         self.seen += 1
         service, hazard = self.scenario.service, self.scenario.hazard
-        if any(begin <= at < end for begin, end in self.outages) or dice[1] < service.failure_rate:
+        if self._is_out(at) or dice[1] < service.failure_rate:
             return Reply("timed_out" if dice[2] < 0.6 else "failed", after)
         threat = self.threat(person, relation, at)
         later = int((2 + 10 * dice[3]) * DAY)
@@ -112,15 +116,29 @@ class StrategicFunder:
         status: Status = "cancelled" if dice[2] < 0.2 else "declined"
         if dice[6] < self.passes(person, at):
             status = "disbursed"
-        campaign = int((5 + 30 * dice[7]) * DAY) if captured and status == "disbursed" else None
+        campaign = _campaign(dice[7]) if captured and status == "disbursed" else None
         return Reply(status, after, campaign=campaign, contact=contact, report=report)
+
+    def prospect(self, person: Person, relation: Relation, amount: int, at: int, until: int) -> Prospect:
+        """What `reply` comes to on average, of the captures up to `until` (ms), in fen."""
+        if self._is_out(at):
+            return Prospect(0.0, 0.0)
+        answers = 1 - self.scenario.service.failure_rate
+        captured = 0.0 if person.canary else self.threat(person, relation, at)
+        lends = answers * self.passes(person, at)
+        if self.conduct.behaviour == "immediate":
+            lends, lost = lends * (1 - captured), answers * captured
+        else:
+            in_time = ((until - at) / DAY - _CAMPAIGN_AFTER) / _CAMPAIGN_WITHIN
+            lost = lends * captured * min(1.0, max(0.0, in_time))
+        return Prospect(lends * (amount * self.funder.fee_bp // 10_000) - lost * LOSS_PER_CAPTURE, lends)
 
     def campaign_on_line(self, person: Person, at: int, rng: Random) -> int | None:
         """After how many ms an offline campaign takes the borrower who merely has a line; None for never."""
         if self.conduct.behaviour != "offline" or person.canary or not (self.wants(person) and self.is_at_work(at)):
             return None
         chance = self.scenario.hazard.grant_hazard * self.conduct.intensity
-        return int((5 + 30 * rng.random()) * DAY) if rng.random() < chance else None
+        return _campaign(rng.random()) if rng.random() < chance else None
 
     def passes(self, person: Person, at: int) -> float:
         """The chance that an honest funder of this rate would lend, with tightened credit."""
@@ -128,6 +146,9 @@ class StrategicFunder:
         if self.conduct.behaviour == "tightening" and self.is_at_work(at):
             rate -= self.conduct.drop
         return min(0.98, max(0.05, rate))
+
+    def _is_out(self, at: int) -> bool:
+        return any(begin <= at < end for begin, end in self.outages)
 
     def is_at_work(self, at: int) -> bool:
         """Whether it does on this day what the scenario says of it."""
@@ -161,6 +182,11 @@ class StrategicFunder:
         chance = hazard.exposure_hazard + hazard.depth_hazard * relation.depth(at)
         chance *= conduct.intensity * (0.6 + 0.5 * person.quality)
         return min(1.0, chance * (conduct.canary_misses if person.canary else 1.0))
+
+
+def _campaign(chance: float) -> int:
+    """How long after a loan or an answer a campaign reaches the borrower (ms)."""
+    return int((_CAMPAIGN_AFTER + _CAMPAIGN_WITHIN * chance) * DAY)
 
 
 def outages(scenario: Scenario, rng: Random, days: int) -> list[tuple[int, int]]:

@@ -13,7 +13,9 @@ class Measures(msgspec.Struct, frozen=True):
 
     `captured_by_day` counts good borrowers captured up to each day's end. `detected` and `alerted` give the days from
     a capturing funder's first day of capture to its first throttle or pause, and to its first alert. `false_steps` are
-    throttles and pauses of funders that do not capture, or not yet, in `honest_years` funder-years of such.
+    throttles and pauses of funders that do not capture, or not yet, in `honest_years` funder-years of such. Where the
+    bound was asked for, `bound` is the most that the run's drawdowns could have earned on average, and `expected` what
+    they would have earned on average where they went (`market.study.bound`).
     """
 
     scenario: str
@@ -43,6 +45,8 @@ class Measures(msgspec.Struct, frozen=True):
     violations: dict[str, int]
     refusals: int
     seconds: float
+    expected: float | None = None
+    bound: float | None = None
 
     @property
     def captured_share(self) -> float:

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from capture.cohorts import period
 from capture.learn import hear, learn
 from capture.pass_rates import pass_rates
 from capture.peers import others, peer
@@ -59,7 +60,9 @@ class Watching:
     def review(self, now: int) -> tuple[Sequence[FunderState], Sequence[CaptureAlert]]:
         """Every funder's rates of the configured window and, when it accuses, its step on the ladder and its risk."""
         rules = self._config.capture
-        peers = {funder_id: peer(record, rules, now) for funder_id, record in self._records.items()}
+        # Funders are compared once a period; telling the others of each takes longer than all else here.
+        due = self._accuses and any(record.judged < period(now) for record in self._records.values())
+        peers = {funder_id: peer(record, rules, now) for funder_id, record in self._records.items() if due}
         states: list[FunderState] = []
         alerts: list[CaptureAlert] = []
         for funder_id, record in self._records.items():

@@ -39,7 +39,30 @@ class Referee:
         self, entry: LedgerEntry, person: Person, account: Account, visit: Visit, paused: set[str], at: int
     ) -> None:
         """A drawdown was routed at `at` (ms), as the entry says; `paused` are those that may get nothing now."""
-        funder_id, drawdown_id = entry.funder_id, entry.drawdown_id
+        funder_id, quota = entry.funder_id, self._funders[entry.funder_id].quota
+        broken = self._broken(funder_id, entry.drawdown_id, person, account, visit, at)
+        self.violations.update([*broken, "paused"] if funder_id in paused else broken)
+        account.tried[entry.drawdown_id].add(funder_id)
+        account.owed[funder_id] += visit.amount
+        day = (funder_id, shanghai_day(at))
+        self._amounts[day] += visit.amount
+        self._counts[day] += 1
+        self.overruns += self._amounts[day] > quota.daily_amount or self._counts[day] > quota.daily_count
+
+    def allowed(self, drawdown_id: str, person: Person, account: Account, visit: Visit, at: int) -> list[str]:
+        """The funders that could have the drawdown at `at` (ms), were there room and nobody paused by the ladder."""
+        return [each for each in self._funders if not self._broken(each, drawdown_id, person, account, visit, at)]
+
+    def came_to_nothing(self, funder_id: str, account: Account, amount: int, decided_at: int) -> None:
+        """The drawdown that was routed at `decided_at` (ms) is no loan."""
+        account.owed[funder_id] -= amount
+        day = (funder_id, shanghai_day(decided_at))
+        self._amounts[day] -= amount
+        self._counts[day] -= 1
+
+    def _broken(
+        self, funder_id: str, drawdown_id: str, person: Person, account: Account, visit: Visit, at: int
+    ) -> list[str]:
         funder, line = self._funders[funder_id], account.lines.get(funder_id)
         broken = {
             "no_live_grant": line is None,
@@ -51,24 +74,15 @@ class Referee:
             "amount": not funder.amount[0] <= visit.amount <= funder.amount[1],
             "term": visit.term_months not in funder.terms,
             "closed": not _is_open(funder.open, (at + _SHANGHAI) % DAY // MINUTE),
-            "paused": funder.status == "paused" or funder_id in paused,
+            "paused": funder.status == "paused",
             "already_tried": funder_id in account.tried[drawdown_id],
         }
-        self.violations.update(rule for rule, is_broken in broken.items() if is_broken)
-        account.tried[drawdown_id].add(funder_id)
-        account.owed[funder_id] += visit.amount
-        day = (funder_id, (at + _SHANGHAI) // DAY)
-        self._amounts[day] += visit.amount
-        self._counts[day] += 1
-        quota = funder.quota
-        self.overruns += self._amounts[day] > quota.daily_amount or self._counts[day] > quota.daily_count
+        return [rule for rule, is_broken in broken.items() if is_broken]
 
-    def came_to_nothing(self, funder_id: str, account: Account, amount: int, decided_at: int) -> None:
-        """The drawdown that was routed at `decided_at` (ms) is no loan."""
-        account.owed[funder_id] -= amount
-        day = (funder_id, (decided_at + _SHANGHAI) // DAY)
-        self._amounts[day] -= amount
-        self._counts[day] -= 1
+
+def shanghai_day(at: int) -> int:
+    """The number of the Shanghai day of a time (ms)."""
+    return (at + _SHANGHAI) // DAY
 
 
 def _is_open(hours: str, minute: int) -> bool:

@@ -27,7 +27,8 @@ def report(rows: Sequence[Row], runs: Sequence[Measures]) -> str:
         f"<p>{played}; {seeds} seed(s); means with 95% t-intervals over seeds. Every policy meets the same borrowers. "
         "Net revenue is fees less 1,000 yuan for each good borrower captured. <i>Regret closed</i> is the way from "
         "lock-in (0) to full knowledge (1) on net revenue, <i>capture closed</i> the same on captured borrowers alone: "
-        "a policy may earn more by fees and defend nobody.</p>",
+        "a policy may earn more by fees and defend nobody. The <i>bound</i> is the most that the drawdowns of a "
+        "policy's own runs could have earned on average, without rotation rules.</p>",
     ]
     for scenario, group in groupby(rows, key=lambda row: row.scenario):
         parts.append(f"<h2>{escape(scenario)}</h2>")
@@ -35,6 +36,8 @@ def report(rows: Sequence[Row], runs: Sequence[Measures]) -> str:
         mine = [run for run in runs if run.scenario == scenario]
         parts.append(_curves(mine))
         parts.append(_bars("Net revenue (thousand yuan)", mine, lambda run: run.revenue / 1e5))
+        if any(run.bound for run in mine):
+            parts.append(_bars("Expected net revenue, % of the bound", mine, _of_bound))
         parts.append(_bars("Exposure: funders that saw a borrower", mine, lambda run: run.exposure))
         parts.append(_bars("Share of a borrower's loans at their first funder", mine, lambda run: run.top_share))
         parts.append(_delays(mine))
@@ -47,7 +50,7 @@ def _table(rows: Sequence[Row]) -> str:
         "policy", "captured %", "fees, k yuan", "net, k yuan", "regret closed", "capture closed", "net over lock-in, k",
         "net over rotation, k",
         "detected", "median days", "false steps / funder-year", "top share", "exposure", "unserved %", "overruns",
-        "violations",
+        "violations", "bound, k yuan", "of bound %",
     )  # fmt: skip
     lines = []
     for row in rows:
@@ -68,6 +71,8 @@ def _table(rows: Sequence[Row]) -> str:
             _shown(row.unserved_share, 100, 1),
             str(row.overruns),
             str(row.violations),
+            _shown(row.bound, 1e-5, 0),
+            _shown(row.of_bound, 100, 1),
         )
         lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     head = "".join(f"<th>{name}</th>" for name in heads)
@@ -112,6 +117,10 @@ def _curves(runs: Sequence[Measures]) -> str:
 def _bars(title: str, runs: Sequence[Measures], of: Callable[[Measures], float]) -> str:
     means = {policy: sum(map(of, mine)) / len(mine) for policy, mine in _by_policy(runs).items()}
     return _horizontal(title, means)
+
+
+def _of_bound(run: Measures) -> float:
+    return 100 * (run.expected or 0.0) / run.bound if run.bound else 0.0
 
 
 def _delays(runs: Sequence[Measures]) -> str:

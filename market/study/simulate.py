@@ -15,11 +15,12 @@ import msgspec
 from config.rotation import Revision, RuleName
 from market.dice import Dice
 from market.publication import moment
+from market.study.bound import Placement, bound
 from market.study.funders import Relation, StrategicFunder, outages
 from market.study.measures import Measures, top_share
 from market.study.policies import Choice, Defence, Strategy
 from market.study.population import START, Person, Visit, person
-from market.study.referee import Account, Referee
+from market.study.referee import Account, Referee, shanghai_day
 from market.study.scenario import Conduct, Scenario, configuration_of, scaled
 from rotation.book import MemoryBook
 from rotation.clock import DAY, MINUTE
@@ -66,8 +67,17 @@ class Simulation:
     """A market under one policy. The same arguments give the same run. `captures` is the truth of it, in order."""
 
     def __init__(
-        self, scenario: Scenario, configuration: Revision, strategy: Strategy, *, seed: int, borrowers: int, days: int
+        self,
+        scenario: Scenario,
+        configuration: Revision,
+        strategy: Strategy,
+        *,
+        seed: int,
+        borrowers: int,
+        days: int,
+        bounded: bool = False,
     ) -> None:
+        """`bounded` also measures the most that the run's drawdowns could have earned."""
         configuration = scaled(configuration, borrowers / QUOTAS_FOR)
         self._revision = configuration if strategy.rotates else _without_rules(configuration)
         config = self._revision.config
@@ -95,6 +105,7 @@ class Simulation:
         self._events = 0
         self._holding: set[int] = set()
         self.captures: list[Capture] = []
+        self._placements: list[Placement] | None = [] if bounded else None
         self._fees = 0
         self._counts: Counter[str] = Counter()
         self._detected: dict[str, int] = {}
@@ -190,15 +201,18 @@ class Simulation:
         )
 
     def _tell(self, client: _Client, event: BorrowerEvent, at: int) -> None:
-        turn = Turn(client.person.customer_id, client.record, self._policy)
+        turn = self._turn(client)
         refused = self._work(client, turn, turn.handle(event, at, []))
         self._counts["refusals"] += isinstance(refused, Refusal)
         self._after(at, client, turn)
 
+    def _turn(self, client: _Client) -> Turn:
+        return Turn(client.person.customer_id, client.record, self._policy, silent=True)
+
     def _wake(self, at: int, client: _Client) -> None:
         if client.wakes_at == at:
             client.wakes_at = None
-            turn = Turn(client.person.customer_id, client.record, self._policy)
+            turn = self._turn(client)
             self._work(client, turn, turn.wake(at))
             self._after(at, client, turn)
 
@@ -240,11 +254,14 @@ class Simulation:
         """Let happen what the turn's outputs bring about."""
         for event in turn.for_funders:
             self._defence.observe(event, at)
-        routed = [said for said in turn.decisions if said.status == "routed"]
-        for said, entry in zip(routed, client.record.ledger[len(client.record.ledger) - len(routed) :], strict=True):
-            self._routed(said.now, client, entry)
-        for said in turn.decisions:
-            self._counts[said.status or "repeated"] += 1
+        routed = 0
+        for drawdown, status, _ in turn.verdicts:
+            self._counts[status] += 1
+            routed += status == "routed"
+            if status == "rejected":
+                self._placed(at, client, drawdown.drawdown_id, None)
+        for entry in client.record.ledger[len(client.record.ledger) - routed :]:
+            self._routed(entry.decided_at, client, entry)
         for application in turn.applications:
             self._advised(at, client, application)
         due = client.record.wake_at
@@ -261,6 +278,7 @@ class Simulation:
     def _routed(self, at: int, client: _Client, entry: LedgerEntry) -> None:
         person, visit = client.person, client.visits[entry.drawdown_id]
         funder = self._funders[entry.funder_id]
+        self._placed(at, client, entry.drawdown_id, entry.funder_id)
         paused = {state.funder_id for state in self._states.values() if state.traffic_multiplier <= 0}
         self._referee.routed(entry, person, client.account, visit, paused, at)
         relation = client.relations.setdefault(entry.funder_id, Relation())
@@ -279,6 +297,25 @@ class Simulation:
             self._at(at + reply.contact, self._signal, client, entry.funder_id, "canary_contacted")
         if reply.report is not None:
             self._at(at + reply.report, self._signal, client, entry.funder_id, "borrower_report")
+
+    def _placed(self, at: int, client: _Client, drawdown_id: str, chosen: str | None) -> None:
+        """Note for the bound who might have had an attempt of a borrower who is still there."""
+        if self._placements is None or client.gone:
+            return
+        person, visit, end = client.person, client.visits[drawdown_id], START + self._days * DAY
+        self._placements.append(
+            Placement(
+                shanghai_day(at),
+                visit.amount,
+                {
+                    funder_id: self._funders[funder_id].prospect(
+                        person, client.relations.get(funder_id, Relation()), visit.amount, at, end
+                    )
+                    for funder_id in self._referee.allowed(drawdown_id, person, client.account, visit, at)
+                },
+                chosen,
+            )
+        )
 
     def _capture(self, at: int, client: _Client, funder_id: str) -> None:
         client.gone = True
@@ -390,7 +427,7 @@ class Simulation:
             self._policy = Policy(self._revision, dict(self._states), self._policy.states_version + 1)
             for number in sorted(self._holding):
                 client = self._clients[number]
-                turn = Turn(client.person.customer_id, client.record, self._policy)
+                turn = self._turn(client)
                 self._work(client, turn, turn.reconsider(at))
                 self._after(at, client, turn)
         on_day(day)
@@ -409,6 +446,7 @@ class Simulation:
             so_far += by_day[day]
             captured_by_day.append(so_far)
         lent = sum(self._loans.values())
+        placements, funders = self._placements, self._revision.config.funders
         active = [client for client in self._clients if client.person.visits and client.relations]
         return Measures(
             scenario=self._scenario.name,
@@ -438,6 +476,8 @@ class Simulation:
             violations=dict(self._referee.violations),
             refusals=self._counts["refusals"],
             seconds=round(seconds, 2),
+            expected=None if placements is None else sum(each.expected for each in placements),
+            bound=None if placements is None else bound(placements, {funder.id: funder.quota for funder in funders}),
         )
 
 

@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from rotation.clock import rfc3339
-from rotation.outputs import CaptureAlert, CaptureEvidence, FunderState, encode
+from rotation.outputs import CaptureAlert, CaptureEvidence, FunderState, SilentDetector, encode
 from tests.console.chromium import Chromium
 from tests.console.conftest import Office
 from tests.console.served import PASSWORD
@@ -66,8 +66,9 @@ def shown(office: Office) -> str:
         "alert-shown", ACCUSED, "grade A", "pass_rate", "watch", rfc3339(at), evidence, "normal", "watch"
     )
     service.publish(Item("capture-alerts", encode(alert), ACCUSED.encode()))
+    rates, silent = {"A": 0.62, "B": 0.58}, [SilentDetector("non_return", "grade B after a loan", 41, 200)]
     service.set_state(
-        FunderState(ACCUSED, {"A": 0.62, "B": 0.58}, "watch", 1.0, rfc3339(at), "pass_rate of grade A", 1_000)
+        FunderState(ACCUSED, rates, "watch", 1.0, rfc3339(at), "pass_rate of grade A", 1_000, silent=silent)
     )
     editor = office.console.seated("max")
     text = service.settings.config.read_text().replace("max: 2", "max: 3")
@@ -129,6 +130,12 @@ def test_axe_finds_a_barrier_where_there_is_one(chromium: Chromium, shown: str) 
     look(chromium, "login", shown)
     chromium.run("document.querySelector('[name=name]').closest('label').replaceWith(document.createElement('input'))")
     assert any(found.startswith("label:") for found in chromium.barriers())
+
+
+def test_a_detector_that_is_silent_says_what_it_lacks(office: Office, shown: str) -> None:
+    """On the funder's page, with what it has and needs."""
+    page = office.console.seated("vera").get(f"/funders/{ACCUSED}").text
+    assert "non_return (grade B after a loan): 41 / 200" in page
 
 
 def test_by_keyboard_alone(chromium: Chromium, shown: str) -> None:

@@ -39,7 +39,11 @@ def test_a_funder_that_calls_canaries_is_throttled(stream: Service) -> None:
     assert (alert.level, alert.state_after) == ("paused", "throttled"), "a pause needs a person here"
     assert alert.evidence.events == STAFF
     assert alert.evidence.statistic <= alert.evidence.threshold
-    assert standings(stream)[-1].state == "throttled"
+    standing = standings(stream)[-1]
+    assert standing.state == "throttled"
+    lacking = {each.segment for each in standing.silent if each.detector == "non_return"}
+    assert "grade A after settling early" in lacking, "what has too few events says so"
+    assert "canary" not in {each.detector for each in standing.silent}
 
     freed = FunderState(ACCUSED, {}, "normal", 1.0, rfc3339(at + DAY), "looked into", 1)
     word = stream.set_state(freed)

@@ -8,7 +8,7 @@ from http.client import HTTPConnection
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from rotation.clock import rfc3339
-from rotation.outputs import FunderState
+from rotation.outputs import FunderState, SilentDetector
 from streams.embedded import LOOPBACK
 from tests.ops.files import FOREIGN, metrics_in, rules, shown
 from tests.ops.promtool import promtool
@@ -101,7 +101,8 @@ def test_the_ladder_and_the_pass_rates(stream: Service) -> None:
     """Where a funder stands and what its rates are follow `funder-states`; what the ladder takes, its weight loses."""
     share = 'loanrouter_funder_weight_share{funder="trust-south"}'
     before = stream.workers.metric("only", share)
-    state = FunderState("trust-south", {"A": 0.5}, "throttled", 0.5, rfc3339(0), "a test", 1)
+    silent = [SilentDetector("pass_rate", "grade A", 41, 200)]
+    state = FunderState("trust-south", {"A": 0.5}, "throttled", 0.5, rfc3339(0), "a test", 1, silent=silent)
     stream.set_state(state)
     stream.wait_guided()
     shown = stream.workers.samples("only", 'loanrouter_funder_state{funder="trust-south"}')
@@ -110,6 +111,8 @@ def test_the_ladder_and_the_pass_rates(stream: Service) -> None:
     ]
     assert stream.workers.metric("only", 'loanrouter_funder_traffic_multiplier{funder="trust-south"}') == 0.5
     assert stream.workers.metric("only", 'loanrouter_funder_pass_rate{funder="trust-south",grade="A"}') == 0.5
+    lacking = 'loanrouter_detector_missing_events{detector="pass_rate",funder="trust-south",segment="grade A"}'
+    assert stream.workers.metric("only", lacking) == 159
     assert stream.workers.metric("only", share) < before
     stream.set_state(FunderState("trust-south", {}, "normal", 1.0, rfc3339(0), "a test", 2))
     stream.wait_guided()
