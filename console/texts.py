@@ -1,14 +1,22 @@
 """What the pages say, in Chinese; in English it is said as it stands in templates and code."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
-from console.texts_zh import CHINESE
+from console.texts_zh import CHINESE, PATTERNS
 
 Language = Literal["en", "zh"]
 LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
 
 _WORDS: Final[Mapping[Language, Mapping[str, str]]] = {"en": {}, "zh": CHINESE}
+_PATTERNS: Final[Mapping[Language, Mapping[re.Pattern[str], str]]] = {
+    "en": {},
+    "zh": {
+        re.compile(r"(\S+)".join(re.escape(part) for part in text.split("{}"))): words
+        for text, words in PATTERNS.items()
+    },
+}
 
 
 def preferred(accept: str) -> Language:
@@ -30,5 +38,14 @@ def preferred(accept: str) -> Language:
 
 def translator(language: Language) -> Callable[[str], str]:
     """Gives each text in the language; a text that it does not know stays as it is."""
-    words = _WORDS[language]
-    return lambda text: words.get(text, text)
+    words, patterns = _WORDS[language], _PATTERNS[language]
+
+    def say(text: str) -> str:
+        if (known := words.get(text)) is not None:
+            return known
+        for pattern, filled in patterns.items():
+            if (found := pattern.fullmatch(text)) is not None:
+                return filled.format(*found.groups())
+        return text
+
+    return say

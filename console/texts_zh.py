@@ -294,7 +294,28 @@ REPORT = {
     "goes to nobody any more": "不再有人服务",
     "goes where no recorded outcome tells": "去向没有历史结果可参考",
     "no outcome yet (not counted)": "尚无结果（不计）",
+    "no drawdown of the record was decided and has its outcome": "历史记录中没有既有决策又有结果的借款",
+    "% of decisions": "占决策的百分比",
+    "% of a borrower's ledger that is at one funder": "借款人台账中位于同一资方的百分比",
+    "borrowers": "借款人数",
+    "% change": "变化（%）",
+    "fees": "费用",
+    "money lent": "放款金额",
     "Another what-if is running: wait for its end, or cancel it.": "另一个试算正在运行：请等待其结束，或将其取消。",
+}
+
+#: Texts with numbers and names in them, which stand where the braces are, in the same order.
+PATTERNS = {
+    "moves to {}": "转至 {}",
+    "decisions that gave up {}": "放宽了 {} 的决策",
+    "{} (at most {})": "{}（最高 {}）",
+    (
+        "{} of {} drawdowns ({}) go to a funder that the record could not have chosen for them: "
+        "no recorded outcome tells of them"
+    ): "{} 笔（共 {} 笔，{}）将去往历史上不可能选中的资方：没有历史结果可参考",
+    (
+        "{} drawdowns move to {}, but what the record tells of it weighs as much as {} outcomes, and {} are needed"
+    ): "{} 笔将转至 {}，但历史记录对其仅相当于 {} 个结果，需要 {} 个",
 }
 
 CHINESE: dict[str, str] = PAGES | ANSWERS | STATUSES | MEANINGS | REPORT

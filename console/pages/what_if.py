@@ -1,11 +1,14 @@
 """What a draft would have done to recorded traffic: run it, see how far it is, cancel it, read what came of it."""
 
+import re
+from html import escape, unescape
+
 from aiohttp import web
 
 from config.lifecycle import Draft
 from console.desk import DESK, author_of
 from console.guard import Page
-from console.render import page
+from console.render import page, translate
 from console.trials import TrialError
 from whatif.tables import tables
 
@@ -38,7 +41,9 @@ async def plot(request: web.Request) -> web.Response:
     number = int(request.match_info["number"])
     if trial is None or number >= len(trial.plots):
         raise web.HTTPNotFound
-    return web.Response(text=trial.plots[number][1], content_type="image/svg+xml")
+    say = translate(request)
+    drawn = re.sub(r"(?<=>)[^<>]+(?=</text>)", lambda text: escape(say(unescape(text[0]))), trial.plots[number][1])
+    return web.Response(text=drawn, content_type="image/svg+xml")
 
 
 async def act(request: web.Request) -> web.Response:

@@ -1,9 +1,11 @@
 """Whatever a page says is known in Chinese, and the reader's language is the one that is spoken."""
 
 import re
+from html import unescape
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import pytest
 
 from capture.alarms import READINGS
@@ -16,6 +18,9 @@ from rotation.events import CreditGrant, DrawdownOutcome, Repayment
 from rotation.outputs import FunderStateName
 from rotation.rules import meanings
 from tests.console.served import Console
+from tests.whatif.traffic import answered, pause, revision, weigh, written
+from whatif.page import plots
+from whatif.tables import tables
 
 TEMPLATES = Path(server.__file__).with_name("templates")
 SAID = {
@@ -85,6 +90,32 @@ def test_a_text_that_is_not_known_stays_as_it_is() -> None:
     assert translator("zh")("wei wrote d") == "wei wrote d"
     assert translator("zh")("Overview") == "总览"
     assert translator("en")("Overview") == "Overview"
+
+
+def test_numbers_and_names_stay_in_their_places() -> None:
+    """A text that is made of words and numbers is known by its words."""
+    say = translator("zh")
+    assert say("moves to cf-west") == "转至 cf-west"
+    needed = "3 drawdowns move to a{b, but what the record tells of it weighs as much as 9 outcomes, and 100 are needed"
+    assert say(needed) == "3 笔将转至 a{b，但历史记录对其仅相当于 9 个结果，需要 100 个"
+    assert translator("en")("moves to cf-west") == "moves to cf-west"
+
+
+def test_a_what_if_is_told_in_chinese(tmp_path: Path) -> None:
+    """Every word of a report, its doubts and its plots, but for names: none is left in English."""
+    say = translator("zh")
+    paused = answered(written(tmp_path / "paused", 300, pause(2), partitions=1), revision())
+    few = answered(written(tmp_path / "few", 120, partitions=1), revision(weigh(2, 30)))
+    report = msgspec.structs.replace(paused, why=[*paused.why, *few.why])
+    assert len(report.why) > 1
+    said = [words for words, _ in plots(report)] + [
+        text for _, svg in plots(report) for text in map(unescape, re.findall(r">([^<>]+)</text>", svg))
+    ]
+    for table in tables(report):
+        said += [table.title, *table.columns, *(cell for row in table.rows for cell in row)]
+    names = {*report.before.funders, *report.after.funders, *report.before.relaxed, *report.after.relaxed}
+    english = {word for text in [*said, *report.why] for word in re.findall(r"[A-Za-z_][A-Za-z_-]+", say(text))}
+    assert english - names == set()
 
 
 def test_the_choice_of_a_language_stays(console: Console) -> None:
