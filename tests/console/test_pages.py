@@ -40,7 +40,7 @@ PAGES = {
     "tokens": ("/tokens", "max"),
     "nowhere": ("/nowhere", "vera"),
 }
-PICTURED = ("overview", "borrower", "decision", "funder", "configuration", "editor", "draft", "what-if")
+PICTURED = [name for name in PAGES if name != "nowhere"]
 OTHERS, DRAWDOWNS = 12, 5
 PHONE, DESK = (390, 844), (1100, 800)
 
