@@ -70,6 +70,7 @@ def test_a_quota_that_is_used_at_once_is_dear(stream: Service) -> None:
     stream.settle(first)
     stream.tell(outcome(f"dd-{first}", "trust-south", "disbursed", at + 2, amount=600_000, customer_id=first))
     stream.until(lambda: [state for state in standings(stream, of="trust-south") if state.price > 1])
+    stream.states_version = stream.said("funder-states")[-1].offset
     stream.wait_guided()
     stream.tell(request(f"dd-{later}", at + 3, customer_id=later, amount=600_000))
     (decision,) = stream.decisions(f"dd-{later}")
