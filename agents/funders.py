@@ -8,6 +8,7 @@ import faust
 import msgspec
 
 from capture.learn import hear, learn
+from capture.pacing import price
 from capture.pass_rates import pass_rates
 from capture.peers import encode_peer, others, peer
 from capture.record import FunderRecord, decode_funder, encode_funder
@@ -133,11 +134,14 @@ class FunderBook:
         if known.judged != judged:
             outputs.append(self._say("funder-peers", funder.id, encode_peer(peer(known, rules, now)), stamp))
         risk = known.risk if config.rotation.capture_risk is not None else {}
-        state = msgspec.structs.replace(
-            found.state, pass_rates=rates, capture_risk=risk, silent=silent(known, compared, funder, rules)
-        )
+        pacing = config.selection.pacing
+        room = price(known, funder, pacing, now) if pacing is not None else 0.0
+        # Which detectors are silent is told along with other news: it moves with every event, and no decision.
+        was = known.state.silent if known.state is not None else []
+        state = msgspec.structs.replace(found.state, pass_rates=rates, capture_risk=risk, price=room, silent=was)
         if rates == known.published and state == known.state and not found.alerts:
             return outputs
+        state = msgspec.structs.replace(state, silent=silent(known, compared, funder, rules))
         for alert in found.alerts:
             metrics.CAPTURE_ALERTS.labels(alert.funder_id, alert.detector, alert.level).inc()
         version = max(found.state.version, known.state.version if known.state is not None else 0) + 1

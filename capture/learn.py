@@ -1,6 +1,6 @@
 """What is learnt of a funder from one event: the only door into its record."""
 
-from capture import canaries, cusum
+from capture import canaries, cusum, pacing
 from capture.cohorts import EVERYBODY, Cohort, Cohorts, Kind, come_back, depart, key_of, period
 from capture.pass_rates import count
 from capture.record import FunderRecord
@@ -54,6 +54,7 @@ def _answered(record: FunderRecord, outcome: FunderOutcome, funder: Funder | Non
     if outcome.canary is not None:
         canaries.saw(record, outcome.canary, outcome.occurred_at)
     if outcome.status == "disbursed":
+        pacing.lent(record.pace, outcome.amount, outcome.decided_at)
         depart(_cohorts(record, outcome.risk_grade, "loan"), outcome.decided_at)
         depart(_cohorts(record, outcome.risk_grade, "early"), outcome.decided_at)
     elif outcome.attempt == 1:

@@ -53,6 +53,19 @@ class Canary(msgspec.Struct, array_like=True):
         return 0 < self.seen_at <= self.called_at
 
 
+class Pace(msgspec.Struct, array_like=True):
+    """How a funder's quota is used, and what its room is worth (`capture.pacing`).
+
+    `lent` are fen and loans by the Shanghai day of their decisions, named by its midnight. `used` is the share of the
+    day's quota at `at`, when the `price` was last looked at (ms).
+    """
+
+    lent: dict[int, tuple[int, int]] = msgspec.field(default_factory=dict)
+    used: float = 0.0
+    at: int = 0
+    price: float = 0.0
+
+
 class FunderRecord(msgspec.Struct, array_like=True):
     """What is known of one funder.
 
@@ -85,6 +98,7 @@ class FunderRecord(msgspec.Struct, array_like=True):
     alarms: dict[str, int] = msgspec.field(default_factory=dict)
     reached: int = 0
     risk: dict[str, float] = msgspec.field(default_factory=dict)
+    pace: Pace = msgspec.field(default_factory=Pace)
 
 
 _VERSION = 1

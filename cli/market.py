@@ -15,7 +15,7 @@ from config.rotation import Revision
 from market.study.compare import Estimate, Job, Row, compare, play_all
 from market.study.measures import Measures
 from market.study.policies import STRATEGIES
-from market.study.report import report
+from market.study.report import markdown_table, report
 from market.study.scenario import Scenario, load_scenario, shipped, study_configuration, varied
 
 _CONFIG = click.option(
@@ -138,6 +138,41 @@ def compare_command(
     else:
         _table(rows)
     _judge(runs)
+
+
+@market.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--markdown", is_flag=True, help="Print a table in Markdown.")
+@click.option("--report", "report_path", type=click.Path(dir_okay=False, path_type=Path), help="HTML report.")
+@_JSON
+def gather(folder: Path, markdown: bool, report_path: Path | None, as_json: bool) -> None:
+    """Compare runs that were made apart.
+
+    FOLDER holds what `run --json` and `compare --json` gave, as files that end in .json.
+    """
+    runs = [measures for path in sorted(folder.glob("*.json")) for measures in _told(path)]
+    if not runs:
+        raise click.UsageError(f"{folder}: no .json file in it")
+    if len({(measures.borrowers, measures.days) for measures in runs}) > 1:
+        raise click.UsageError("these runs are of different numbers of borrowers or days; gather those of one size")
+    rows = compare(runs)
+    if report_path is not None:
+        report_path.write_text(report(rows, runs), encoding="utf-8")
+    if as_json:
+        click.echo(msgspec.json.encode({"rows": rows, "runs": runs}))
+    elif markdown:
+        click.echo(markdown_table(rows), nl=False)
+    else:
+        _table(rows)
+    _judge(runs)
+
+
+def _told(path: Path) -> list[Measures]:
+    try:
+        told = msgspec.json.decode(path.read_bytes())
+        return msgspec.convert(told.get("runs", [told]), list[Measures])
+    except (OSError, AttributeError, msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise click.UsageError(f"{path}: not what run --json or compare --json gave: {error}") from None
 
 
 def _load(names: Sequence[str], config_path: Path | None) -> tuple[Revision, list[Scenario]]:

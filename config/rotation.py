@@ -114,12 +114,19 @@ class Rotation(_Section, frozen=True):
     capture_risk: CaptureRisk | None = None
 
 
+class Pacing(_Section, frozen=True):
+    """Quotas are spread over the day: a funder's price rises by `step` when a whole quota too much is used at once."""
+
+    step: Annotated[float, msgspec.Meta(gt=0, le=100)]
+
+
 class Selection(_Section, frozen=True):
     """How a funder is chosen among those left (contract, section 3, Choice)."""
 
     seed: Text
     pass_rate_exponent: Annotated[float, msgspec.Meta(ge=0, le=10)]
     exploration: ShareOrNone
+    pacing: Pacing | None = None
 
 
 class Attempts(_Section, frozen=True):

@@ -28,10 +28,20 @@ def shanghai_minute(at: int) -> int:
     return (at + _SHANGHAI) % DAY // MINUTE
 
 
+def shanghai_midnight(at: int) -> int:
+    """When the Shanghai day of `at` began (ms)."""
+    return (at + _SHANGHAI) // DAY * DAY - _SHANGHAI
+
+
+def minutes_open(hours: str) -> tuple[int, int]:
+    """The minutes of the Shanghai day at which opening hours such as `06:00-23:00` begin and end."""
+    opens, closes = (int(part[:2]) * 60 + int(part[3:]) for part in hours.split("-"))
+    return opens, closes
+
+
 def next_minute_of_day(at: int, minute: int) -> int:
     """The first time (ms) after `at` at which a Shanghai clock shows `minute` (0 is midnight)."""
-    midnight = (at + _SHANGHAI) // DAY * DAY - _SHANGHAI
-    moment = midnight + minute * MINUTE
+    moment = shanghai_midnight(at) + minute * MINUTE
     return moment if moment > at else moment + DAY
 
 

@@ -91,6 +91,7 @@ class Folding:
                 canary=canary,
                 attempt=entry.attempt,
                 decided_at=entry.decided_at,
+                amount=(event.amount or entry.amount) if event.status == "disbursed" else 0,
             )
         )
         if event.status == "disbursed":

@@ -56,7 +56,7 @@ class FunderOutcome(msgspec.Struct, frozen=True, tag="outcome", tag_field="kind"
 
     `occurred_at` is the stream time (ms) at which the outcome was folded into the borrower's record, `decided_at` that
     of the decision; `late` tells that the money moved after the reservation had ended; `canary` is the customer id of
-    a canary, and None of all other borrowers.
+    a canary, and None of all other borrowers; `amount` is what was lent (fen), 0 unless `disbursed`.
     """
 
     funder_id: str
@@ -67,6 +67,7 @@ class FunderOutcome(msgspec.Struct, frozen=True, tag="outcome", tag_field="kind"
     canary: str | None = None
     attempt: int = 1
     decided_at: int = 0
+    amount: int = 0
 
 
 class EarlySettlement(msgspec.Struct, frozen=True, tag="early_settlement", tag_field="kind"):
@@ -117,6 +118,7 @@ class FunderState(msgspec.Struct, frozen=True, omit_defaults=True):
     version: int
     capture_risk: dict[str, float] = {}
     silent: list[SilentDetector] = []
+    price: float = 0.0
 
 
 class CaptureEvidence(msgspec.Struct, frozen=True, omit_defaults=True):

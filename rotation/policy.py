@@ -12,7 +12,7 @@ import msgspec
 
 from config.rotation import CaptureRisk, Funder, Revision
 from rotation.choice import Stake, stakes
-from rotation.clock import next_minute_of_day, shanghai_minute
+from rotation.clock import minutes_open, next_minute_of_day, shanghai_minute
 from rotation.events import millis
 from rotation.outputs import FunderState
 from rotation.reservations import FunderLimits
@@ -106,7 +106,7 @@ class Policy:
     def weights(self, risk_grade: str) -> dict[str, float]:
         """Each configured funder's weight for a grade, exploration mixed in; they sum to 1.
 
-        (1−ε)·w/Σw + ε/n with w = configured weight x ladder multiplier x pass rate^exponent.
+        (1−ε)·w/Σw + ε/n with w = configured weight x ladder multiplier x pass rate^exponent x e^−price.
         """
         known = self._weights.get(risk_grade)
         if known is None:
@@ -130,6 +130,8 @@ class Policy:
             multiplier = 1.0 if state is None else state.traffic_multiplier
             rate = funder.pass_rate_prior.rate if state is None else _pass_rate(state, funder, risk_grade)
             raw[funder.id] = funder.weight * multiplier * rate**selection.pass_rate_exponent
+            if selection.pacing is not None and state is not None:
+                raw[funder.id] *= math.exp(-state.price)
         total = math.fsum(raw.values())
         explored = selection.exploration / len(raw)
         exploited = (1 - selection.exploration) / total if total > 0 else 0.0
@@ -147,7 +149,7 @@ def _pass_rate(state: FunderState, funder: Funder, risk_grade: str) -> float:
 
 
 def _compile(funder: Funder, state: FunderState | None, risk: CaptureRisk | None) -> FunderPolicy:
-    opens, closes = (_minute(part) for part in funder.open.split("-"))
+    opens, closes = minutes_open(funder.open)
     stopped = state is not None and (state.state == "paused" or state.traffic_multiplier <= 0)
     return FunderPolicy(
         funder_id=funder.id,
@@ -165,11 +167,6 @@ def _compile(funder: Funder, state: FunderState | None, risk: CaptureRisk | None
             if risk is not None and share > risk.at_most
         ),
     )
-
-
-def _minute(text: str) -> int:
-    hours, minutes = text.split(":")
-    return int(hours) * 60 + int(minutes)
 
 
 def _limits(funder: Funder) -> FunderLimits:

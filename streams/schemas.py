@@ -94,6 +94,11 @@ _OUTPUT_FIELDS: dict[str, Schema] = {
         "description": "Risk grade to the share of borrowers that the funder is expected to capture at a drawdown. "
         "Left out unless the rotation rule `capture_risk` is on."
     },
+    "price": {
+        "description": "What its room is worth, taken off the logarithm of its weight. Left out while it is 0, and "
+        "unless `selection.pacing` is on.",
+        "minimum": 0,
+    },
     "silent": {"description": "Detectors that have too few events to alarm; left out when there are none."},
     "events": {"description": "What was counted.", "minimum": 0},
     "needed": {"description": "With fewer events than that the detector is silent.", "minimum": 1},

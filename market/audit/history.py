@@ -7,6 +7,7 @@ dead letters that the contract calls for are known.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import e
 from typing import TypeVar
 
 import msgspec
@@ -23,7 +24,7 @@ Event = TypeVar("Event", bound=msgspec.Struct)
 Output = TypeVar("Output", bound=msgspec.Struct)
 LATE = ("timed_out", "failed")
 #: Fields that outputs may leave out.
-OPTIONAL = ("capture_risk", "silent")
+OPTIONAL = ("capture_risk", "silent", "price")
 
 
 @dataclass(slots=True)
@@ -120,6 +121,8 @@ class History:
             multiplier = state.traffic_multiplier if state else 1.0
             smoothed = funder.pass_rate_prior.rate if rate is None else rate
             raw[funder.id] = funder.weight * multiplier * smoothed**config.selection.pass_rate_exponent
+            if config.selection.pacing and state:
+                raw[funder.id] /= e**state.price
         total, explored = sum(raw.values()) or 1, config.selection.exploration
         return {id_: (1 - explored) * weight / total + explored / len(raw) for id_, weight in raw.items()}
 

@@ -8,6 +8,7 @@ import msgspec
 
 from capture.cohorts import period
 from capture.learn import hear, learn
+from capture.pacing import price
 from capture.pass_rates import pass_rates
 from capture.peers import others, peer
 from capture.record import FunderRecord
@@ -34,6 +35,10 @@ class Defence(Protocol):
 
     def review(self, now: int) -> tuple[Sequence[FunderState], Sequence[CaptureAlert]]:
         """Called at each Shanghai midnight: states that take the place of those known, and new alerts."""
+        ...
+
+    def pace(self, now: int) -> Sequence[FunderState]:
+        """Called through the day where quotas are paced: the states of funders whose price changed."""
         ...
 
 
@@ -76,9 +81,23 @@ class Watching:
                     found.state, pass_rates=rates, version=now // DAY, capture_risk=record.risk
                 )
                 alerts += found.alerts
-            record.state = state
-            states.append(state)
+            record.state = msgspec.structs.replace(state, price=self._price(funder_id, now))
+            states.append(record.state)
         return states, alerts
+
+    def pace(self, now: int) -> Sequence[FunderState]:
+        """New prices, of funders that have a state."""
+        changed: list[FunderState] = []
+        for funder_id, record in self._records.items():
+            worth = self._price(funder_id, now)
+            if record.state is not None and worth != record.state.price:
+                record.state = msgspec.structs.replace(record.state, price=worth)
+                changed.append(record.state)
+        return changed
+
+    def _price(self, funder_id: str, now: int) -> float:
+        pacing = self._config.selection.pacing
+        return 0.0 if pacing is None else price(self._records[funder_id], self._funders[funder_id], pacing, now)
 
     def _may_pause(self) -> bool:
         paused = sum(record.state is not None and record.state.state == "paused" for record in self._records.values())

@@ -79,6 +79,35 @@ def _table(rows: Sequence[Row]) -> str:
     return f"<div style='overflow-x:auto'><table><tr>{head}</tr>{''.join(lines)}</table></div>"
 
 
+def markdown_table(rows: Sequence[Row]) -> str:
+    """The rows that a page of documentation would show."""
+    heads = (
+        "scenario", "policy", "good borrowers captured, %", "net revenue, million yuan", "regret closed",
+        "capture closed", "net over lock-in, k yuan", "net over rotation, k yuan", "found", "median days",
+        "false steps a funder-year", "top share, %", "seeds",
+    )  # fmt: skip
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in rows:
+        found = "–" if row.detected_share is None or not row.detection_days else f"{row.detected_share:.0%}"
+        cells = (
+            row.scenario,
+            f"`{row.policy}`",
+            _shown(row.captured_share, 100, 1),
+            _shown(row.revenue, 1e-8, 2),
+            _shown(row.regret_closed, 1, 2),
+            _shown(row.capture_closed, 1, 2),
+            _shown(row.against_lock_in, 1e-5, 0),
+            _shown(row.against_rotation, 1e-5, 0),
+            found,
+            "–" if row.detection_days is None else f"{row.detection_days:.0f}",
+            f"{row.false_steps_a_year:.2f}",
+            _shown(row.top_share, 100, 0),
+            str(row.revenue.seeds),
+        )
+        lines.append("| " + " | ".join(cells).replace("&nbsp;", " ") + " |")
+    return "\n".join(lines) + "\n"
+
+
 def _shown(estimate: Estimate | None, scale: float, digits: int) -> str:
     if estimate is None:
         return "–"

@@ -5,7 +5,7 @@ The core's own turns decide, against a reservation book in memory. Who captures 
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, NamedTuple, get_args
@@ -37,6 +37,7 @@ from rotation.turn import Turn
 QUOTAS_FOR = 20_000
 _RULES = get_args(RuleName)
 _LINE = 365 * DAY
+_PACED_EVERY = 15 * MINUTE
 _MONTH = 30 * DAY
 _STOPPED = ("throttled", "paused")
 
@@ -122,6 +123,8 @@ class Simulation:
                     self._at(visit.at, self._visit, client, visit)
         for day in range(1, self._days + 1):
             self._at(START + day * DAY, self._midnight, day, on_day)
+        if self._revision.config.selection.pacing is not None:
+            self._at(START, self._pace)
         end = START + self._days * DAY
         while self._heap and self._heap[0][0] <= end:
             at, _, do, arguments = heapq.heappop(self._heap)
@@ -423,14 +426,25 @@ class Simulation:
         for state in self._states.values():
             if state.state in _STOPPED and self._has_begun(state.funder_id, day):
                 self._detected.setdefault(state.funder_id, day)
-        if states:
-            self._policy = Policy(self._revision, dict(self._states), self._policy.states_version + 1)
-            for number in sorted(self._holding):
-                client = self._clients[number]
-                turn = self._turn(client)
-                self._work(client, turn, turn.reconsider(at))
-                self._after(at, client, turn)
+        self._adopt(at, states)
         on_day(day)
+
+    def _pace(self, at: int) -> None:
+        states = self._defence.pace(at)
+        self._states.update({state.funder_id: state for state in states})
+        self._adopt(at, states)
+        self._at(at + _PACED_EVERY, self._pace)
+
+    def _adopt(self, at: int, states: Sequence[FunderState]) -> None:
+        """Decide by new states from now on, and try what is held again."""
+        if not states:
+            return
+        self._policy = Policy(self._revision, dict(self._states), self._policy.states_version + 1)
+        for number in sorted(self._holding):
+            client = self._clients[number]
+            turn = self._turn(client)
+            self._work(client, turn, turn.reconsider(at))
+            self._after(at, client, turn)
 
     def _has_begun(self, funder_id: str, day: int) -> bool:
         """Whether the funder captures, and has begun to by the end of that many days."""

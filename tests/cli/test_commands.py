@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "market scenarios": (),
     "market run": ("mixed",),
     "market compare": (),
+    "market gather": ("tests",),
     "dead-letters list": (),
     "dead-letters replay": ("--yes",),
 }

@@ -107,3 +107,32 @@ def test_a_bad_scenario_file_is_wrong_use(tmp_path: Path) -> None:
     result = _command("run", str(path))
     assert result.exit_code == 2
     assert f"{path}:4: population.churn: must be a chance from 0 to 1, but is 2" in result.stderr
+
+
+def test_runs_made_apart_are_gathered(tmp_path: Path) -> None:
+    """A run of its own and those of a comparison make the rows that they would make together."""
+    words = ("--policies", "lock_in", "--scenarios", "mixed", "--jobs", "1", "--json")
+    alone, some = tmp_path / "alone.json", tmp_path / "some.json"
+    some.write_text(_command("compare", *words, *SMALL).stdout, encoding="utf-8")
+    run = ("run", "mixed", "--policy", "truth", "--seed", "2", "--borrowers", "60", "--days", "90", "--json")
+    alone.write_text(_command(*run).stdout, encoding="utf-8")
+    told = json.loads(_command("gather", str(tmp_path), "--json").stdout)
+    assert [(row["policy"], row["revenue"]["seeds"]) for row in told["rows"]] == [("lock_in", 2), ("truth", 1)]
+    assert told["rows"][1]["against_lock_in"]["seeds"] == 1
+    table = _command("gather", str(tmp_path), "--markdown").stdout.splitlines()
+    assert len(table) == 4
+    assert len({line.count("|") for line in table}) == 1
+    assert "| mixed | `truth` |" in table[3]
+
+
+def test_runs_that_cannot_be_compared_are_wrong_use(tmp_path: Path) -> None:
+    """None, those of another size, and a file of something else."""
+    assert _command("gather", str(tmp_path)).exit_code == 2
+    files = [tmp_path / f"{number}.json" for number in (40, 60)]
+    for path in files:
+        path.write_text(_command("run", "mixed", "--borrowers", path.stem, "--days", "20", "--json").stdout)
+    assert "of one size" in _command("gather", str(tmp_path)).stderr
+    files[0].write_text('{"runs": [1]}')
+    refused = _command("gather", str(tmp_path))
+    assert refused.exit_code == 2
+    assert str(files[0]) in refused.stderr

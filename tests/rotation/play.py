@@ -60,7 +60,7 @@ EDITS: tuple[dict[str, Any], ...] = (
     {"holding.seconds": 86_400, "reservation.ttl_seconds": 86_400, "attempts.max": 1},
     {"rotation.exposure_budget": {"funders": 2, "within_days": 5}, "rotation.cooldown": {"days": 2}},
     {"funders.*.open": "22:00-02:30", "selection.exploration": 0.5},
-    {"rotation.capture_risk": {"at_most": 0.02}},
+    {"rotation.capture_risk": {"at_most": 0.02}, "selection.pacing": {"step": 1.0}},
     {"rotation.capture_risk": {"at_most": 0.02}, "rotation.relax_order": ["max_share", "never_last", "capture_risk"]},
 )
 GRANTS: tuple[dict[str, Any], ...] = (
@@ -214,7 +214,8 @@ class Play:
         funder_id = FUNDERS[move.which % len(FUNDERS)]
         name, multiplier = (("normal", 1.0), ("throttled", 0.5), ("paused", 0.0))[move.choice % 3]
         risk = {"A": move.choice % 6 / 100, "B": 0.0} if move.choice % 2 else {}
-        state = replace(funder_state(funder_id, name, multiplier, A=0.3 + move.choice % 7 / 10), capture_risk=risk)
+        state = funder_state(funder_id, name, multiplier, A=0.3 + move.choice % 7 / 10)
+        state = replace(state, capture_risk=risk, price=move.choice % 5 / 4)
         self._append("funder-states", funder_id, encode(state))
         self._states = {**self._states, funder_id: state}
         self._use()

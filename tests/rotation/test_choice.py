@@ -3,12 +3,14 @@
 Shares are proportional to weight, and taking a funder away moves only the drawdowns that it had.
 """
 
+import math
 import random
 from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rotation.choice import rank
 from rotation.policy import Policy
@@ -124,6 +126,15 @@ def test_weight_follows_the_ladder_and_the_grades_pass_rate() -> None:
     throttled = plain(cf_west=0.5)
     assert throttled.weights("A") == pytest.approx(shares(PRIORS | {"cf-west": 2 * 0.5 * 0.5}))
     assert throttled.weights("B") == pytest.approx(shares(PRIORS | {"cf-west": 2 * 0.5 * 0.71}))
+
+
+def test_a_price_is_taken_off_the_logarithm_of_the_weight() -> None:
+    """Where quotas are paced; else it is not looked at."""
+    states = {"cf-west": replace(funder_state("cf-west"), price=0.7)}
+    edits: dict[str, object] = {"selection.exploration": 0.0}
+    assert policy(edits, states).weights("A") == pytest.approx(shares(PRIORS))
+    paced = policy(edits | {"selection.pacing": {"step": 1.0}}, states)
+    assert paced.weights("A") == pytest.approx(shares(PRIORS | {"cf-west": 2 * 0.71 * math.exp(-0.7)}))
 
 
 @pytest.mark.parametrize("exponent", [0.0, 2.0])

@@ -1,5 +1,7 @@
 """Direct evidence against a funder comes out as alerts, and takes traffic from it until a person decides otherwise."""
 
+from typing import Any
+
 import msgspec
 
 from market.publication import moment
@@ -53,6 +55,37 @@ def test_a_funder_that_calls_canaries_is_throttled(stream: Service) -> None:
     assert (later.state, later.traffic_multiplier, later.cause) == ("normal", 1.0, "looked into")
 
 
+def test_a_quota_that_is_used_at_once_is_dear(stream: Service) -> None:
+    """Where quotas are paced, the funder's state says so, and the others get more of what comes."""
+    both = ("trust-south", "bank-east")
+    stream.configure(_paced)
+    stream.wait_guided()
+    at, first, later = stream.day(), stream.customer(), stream.customer()
+    for customer_id in (first, later):
+        stream.tell(*(grant(funder_id, at, customer_id=customer_id) for funder_id in both))
+    stream.settle(first, later)
+    stream.tell(
+        request(f"dd-{first}", at + 1, customer_id=first, amount=600_000, exclude_funders=["bank-east"]),
+    )
+    stream.settle(first)
+    stream.tell(outcome(f"dd-{first}", "trust-south", "disbursed", at + 2, amount=600_000, customer_id=first))
+    stream.until(lambda: [state for state in standings(stream, of="trust-south") if state.price > 1])
+    stream.states_version = stream.said("funder-states")[-1].offset
+    stream.wait_guided()
+    stream.tell(request(f"dd-{later}", at + 3, customer_id=later, amount=600_000))
+    (decision,) = stream.decisions(f"dd-{later}")
+    assert decision.funder_id == "bank-east"
+    # By weights alone it would be 0.74.
+    assert decision.candidates[0].propensity > 0.9
+    stream.configure(lambda document: None)
+    stream.wait_guided()
+
+
+def _paced(document: dict[str, Any]) -> None:
+    document["selection"]["pacing"] = {"step": 10}
+    next(each for each in document["funders"] if each["id"] == "trust-south")["quota"]["daily_count"] = 1
+
+
 def call(customer_id: str, at: int) -> Item:
     """A member of staff reports a call."""
     signal = CaptureSignal(
@@ -71,8 +104,8 @@ def full_alert(stream: Service) -> CaptureAlert | None:
     return next((alert for alert in alerts if alert.evidence.observed == STAFF), None)
 
 
-def standings(stream: Service, after: int = -1) -> list[FunderState]:
-    """All published states of the accused, after an offset."""
+def standings(stream: Service, after: int = -1, of: str = ACCUSED) -> list[FunderState]:
+    """All published states of the accused, or another funder, after an offset."""
     told = [said for said in stream.said("funder-states") if said.offset > after]
     states = [msgspec.json.decode(said.value or b"", type=FunderState) for said in told]
-    return [state for state in states if state.funder_id == ACCUSED]
+    return [state for state in states if state.funder_id == of]
