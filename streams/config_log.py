@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -31,8 +32,9 @@ class Written(NamedTuple):
 
 
 async def read_log(settings: Settings) -> ConfigLog:
-    """The log as far as it reaches now; raises `aiokafka.errors.KafkaError`."""
-    return ConfigLog(*history(await _values(settings)))
+    """The log as far as it reaches, and what stands now; raises `aiokafka.errors.KafkaError`."""
+    state, entries = history(await _values(settings))
+    return ConfigLog(state.at(datetime.now(UTC)), entries)
 
 
 class RecordRefused(Exception):
@@ -75,7 +77,7 @@ async def _append(settings: Settings, record: Record) -> Written:
         await asyncio.sleep(0.1)  # it is acknowledged, so it will be seen
     before, _ = history(each for each in records if each[0] < written.offset)
     after, entries = history(each for each in records if each[0] <= written.offset)
-    return Written(before, after, entries[-1])
+    return Written(before.at(record.occurred_at), after, entries[-1])
 
 
 async def _values(settings: Settings) -> list[tuple[int, bytes]]:

@@ -13,6 +13,7 @@ from rotation.book import MemoryBook
 from rotation.clock import MINUTE
 from rotation.events import BorrowerEvent
 from rotation.outputs import Decision
+from rotation.plan import Plan
 from rotation.policy import Policy
 from rotation.waves import run_against
 from streams.batches import PartitionBatch
@@ -40,8 +41,8 @@ class OnePartition:
         """Work on one batch; all its records are stamped with the same millisecond. Returns what it decided."""
         records = [self._append(topic, event.customer_id, msgspec.json.encode(event), at) for topic, event in events]
         part = PartitionBatch(0, BORROWER_INPUTS, records, self._state, self._memo)
-        share = Share(self._settings, part, self._tenure, self._policy, latest=None, elapsed=None)
-        run_against(self._book, share.turns())
+        share = Share(self._settings, part, self._tenure, Plan(self._policy), latest=None, elapsed=None)
+        run_against(self._book, share.turns(self._policy))
         result = share.result()
         self._state.update((key, value) for key, value in result.changes.items() if value is not None)
         self._memo = result.memo
