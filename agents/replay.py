@@ -9,7 +9,7 @@ record by its timestamp and asks a reservation book in memory.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from heapq import merge
 from typing import Self
 
@@ -95,7 +95,9 @@ class Log:
         for record in sorted(records, key=lambda r: (r.topic, r.partition, r.offset)):
             self._take(record)
         self.inputs = [each for each in self.inputs if (each.topic, each.partition, each.offset) not in self.refused]
-        self.lifecycle = self.lifecycle.at(datetime.fromtimestamp(self._latest / 1000, UTC))
+        waits = self.lifecycle.scheduled
+        if waits is not None and millis(waits.since) <= self._latest:
+            self.lifecycle = self.lifecycle.at(waits.since)
         self.revisions = dict(self.lifecycle.revisions)
         logged = {revision.sha256 for revision in self.revisions.values()}
         if configuration is not None and configuration.sha256 not in logged:
