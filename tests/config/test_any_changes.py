@@ -2,8 +2,8 @@
 
 Invariant: after any records, the revisions are numbered 1, 2, 3 … and never change; one record makes at most one; each
 that came of a draft was proposed on the revision active when it was activated and approved, after its last edit, by
-somebody who wrote none of its versions; what is refused changes nothing; every switch gives the configuration of its own
-document; what is void stays so and never holds; at most one waits for its time, and it holds from then on.
+somebody who wrote none of its versions; what is refused changes nothing; every switch gives the configuration of its
+own document; what is void stays so and never holds; at most one waits for its time, and it holds from then on.
 """
 
 from collections.abc import Callable

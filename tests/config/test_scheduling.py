@@ -150,7 +150,7 @@ def test_the_last_moment_that_may_be_chosen() -> None:
 
 def test_the_history_tells_what_was_scheduled_and_what_became_void() -> None:
     """The entry of the activation has the revision, that of what came between says which one it stopped."""
-    records = [FIRST, *map(encode, (*APPROVED, SCHEDULE, pause("cf-west")))]
+    records = [FIRST, *(encode(record) for record in (*APPROVED, SCHEDULE, pause("cf-west")))]
     _, entries = history(enumerate(records))
 
     assert [(entry.revision, entry.void) for entry in entries[-2:]] == [(2, None), (3, 2)]
