@@ -14,11 +14,12 @@ from capture.peers import encode_peer, others, peer
 from capture.record import FunderRecord, decode_funder, encode_funder
 from capture.review import review
 from capture.silence import silent
-from config.rotation import Funder
+from config.rotation import Funder, RotationConfig
 from config.settings import Settings
 from rotation.clock import MINUTE
 from rotation.events import CaptureSignal
 from rotation.outputs import FunderEvent, encode
+from rotation.policy import Policy
 from streams import metrics
 from streams.batches import Batch, Output, PartitionBatch, PartitionResult, Record
 from streams.codec import AHEAD, BadInput, decode
@@ -54,14 +55,16 @@ class FunderBook:
 
     def _count(self, part: PartitionBatch) -> PartitionResult:
         """Fold one partition's outcomes and signals in, and say which rates changed."""
-        configured = {funder.id: funder for funder in self._guide.policy.config.funders}
-        rules = self._guide.policy.config.capture
         clock = _clock_decoder.decode(part.memo) if part.memo else 0
         wall = int(time() * 1000) if self._settings.clock == "wall" else None
+        told = max((record.timestamp for record in part.records), default=0)
+        policy = self._guide.plan.at(max(clock, told, self._stream_time(part.partition) if wall is None else wall))
+        configured = {funder.id: funder for funder in policy.config.funders}
+        rules = policy.config.capture
         touched: dict[str, FunderRecord] = {}
         outputs: list[Output] = []
         for record in part.records:
-            event = self._read(record, wall)
+            event = self._read(record, wall, policy)
             if isinstance(event, BadInput):
                 metrics.DEAD_LETTERS.labels(event.reason).inc()
                 outputs.append(dead_letter(self._settings, record, event.reason, event.detail))
@@ -85,7 +88,7 @@ class FunderBook:
             funder = configured.get(funder_id)
             due = funder is not None and (known.published is None or now >= known.published_at + REFRESH)
             if funder is not None and due:
-                outputs += self._refresh(funder, known, now, wall or now)
+                outputs += self._refresh(funder, known, now, wall or now, policy.config)
             stored = encode_funder(known) if due or funder_id in touched else part.state[key]
             self._read_before[part.partition, key] = (stored, known)
             if stored != part.state.get(key):
@@ -101,7 +104,7 @@ class FunderBook:
         made, known = self._read_before.pop((part.partition, key), (b"", None))
         return known if known is not None and made == stored else decode_funder(stored)
 
-    def _read(self, record: Record, wall: int | None) -> FunderEvent | CaptureSignal | BadInput:
+    def _read(self, record: Record, wall: int | None, policy: Policy) -> FunderEvent | CaptureSignal | BadInput:
         if record.topic != self._signals:
             told: FunderEvent = _event_decoder.decode(record.value or b"")
             return told
@@ -111,7 +114,7 @@ class FunderBook:
             record.key,
             record.value,
             record.timestamp,
-            known_funders=self._guide.policy.limits,
+            known_funders=policy.limits,
             latest=None if wall is None else wall + AHEAD,
             unknown_fields=fields,
         )
@@ -121,15 +124,16 @@ class FunderBook:
             raise TypeError("capture-signals hold nothing but signals")
         return event
 
-    def _refresh(self, funder: Funder, known: FunderRecord, now: int, stamp: int) -> list[Output]:
+    def _refresh(
+        self, funder: Funder, known: FunderRecord, now: int, stamp: int, config: RotationConfig
+    ) -> list[Output]:
         """What is to be said of a funder, when anything changed."""
-        config = self._guide.policy.config
         rules, peers = config.capture, self._guide.peers
         judged = known.judged
         rates = pass_rates(known, funder, config.pass_rate_window_days, now)
         told = {each.id: peers[each.id] for each in config.funders if each.id in peers}
         compared, heard = others(told, funder.id, rules), self._guide.states.get(funder.id)
-        found = review(known, compared, funder, rules, heard, now, may_pause=self._may_pause())
+        found = review(known, compared, funder, rules, heard, now, may_pause=self._may_pause(config))
         outputs: list[Output] = []
         if known.judged != judged:
             outputs.append(self._say("funder-peers", funder.id, encode_peer(peer(known, rules, now)), stamp))
@@ -155,8 +159,7 @@ class FunderBook:
     def _say(self, topic: str, funder_id: str, value: bytes, stamp: int, trace: Trace = ()) -> Output:
         return Output(topic_name(self._settings, topic), funder_id.encode(), value, stamp, trace)
 
-    def _may_pause(self) -> bool:
+    def _may_pause(self, config: RotationConfig) -> bool:
         """Whether the ladder may pause one more funder."""
-        config = self._guide.policy.config
         paused = sum(state.state == "paused" for state in self._guide.states.values())
         return paused + 1 <= config.capture.ladder.paused_at_most * len(config.funders)

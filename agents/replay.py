@@ -25,6 +25,7 @@ from rotation.book import MemoryBook
 from rotation.decide import Steps
 from rotation.events import CaptureSignal, millis
 from rotation.outputs import Decision, FunderState
+from rotation.plan import Plan
 from rotation.policy import Policy
 from rotation.reservations import Reserve, Reserved, Room, reservation_id
 from rotation.state import Borrower
@@ -74,8 +75,8 @@ class Log:
     """A recorded log, sorted by what replay needs.
 
     `inputs` are those that no worker refused, `refused` the topic, partition and offset of the others; `states` are
-    offset, timestamp (ms) and content of each record of `funder-states`; `lifecycle` is what stands after all changes
-    of the configuration.
+    offset, timestamp (ms) and content of each record of `funder-states`; `lifecycle` is what stands at the end
+    of the log, `revisions` all that were ever made.
     """
 
     def __init__(self, records: Iterable[LogRecord], configuration: Revision | None) -> None:
@@ -88,37 +89,45 @@ class Log:
         self.decisions: list[Recorded] = []
         self.refused: set[tuple[str, int, int]] = set()
         self.states: list[tuple[int, int, FunderState]] = []
-        self._revisions: list[tuple[int, Revision]] = []
         self.lifecycle = Lifecycle()
+        self._lifecycles: list[tuple[int, Lifecycle]] = []
+        self._latest = 0
         for record in sorted(records, key=lambda r: (r.topic, r.partition, r.offset)):
             self._take(record)
         self.inputs = [each for each in self.inputs if (each.topic, each.partition, each.offset) not in self.refused]
-        logged = [revision for _, revision in self._revisions]
-        if configuration is not None and configuration.sha256 not in {revision.sha256 for revision in logged}:
-            self._revisions = [(0, configuration)]
-        if not self._revisions:
+        waits = self.lifecycle.scheduled
+        if waits is not None and millis(waits.since) <= self._latest:
+            self.lifecycle = self.lifecycle.at(waits.since)
+        self.revisions = dict(self.lifecycle.revisions)
+        logged = {revision.sha256 for revision in self.revisions.values()}
+        if configuration is not None and configuration.sha256 not in logged:
+            self.revisions = {configuration.id: configuration}
+            self._lifecycles = [(0, Lifecycle(self.revisions))]
+        if not self.revisions:
             raise ValueError("the log holds no rotation-config record: give the configuration")
-        self.funder_ids = frozenset(f.id for _, revision in self._revisions for f in revision.config.funders)
+        self.funder_ids = frozenset(f.id for revision in self.revisions.values() for f in revision.config.funders)
         self._policies: dict[tuple[int, int], Policy] = {}
 
     def policy(self, revision: int, states_version: int) -> Policy:
         """The policy of a decision. A revision that the log does not hold is taken to be the given one."""
         key = (revision, states_version)
         if key not in self._policies:
-            by_id = {each.id: each for _, each in self._revisions}
+            known = self.revisions
             states = {state.funder_id: state for offset, _, state in self.states if offset <= states_version}
-            self._policies[key] = Policy(by_id.get(revision, self._revisions[-1][1]), states, states_version, by_id)
+            self._policies[key] = Policy(known.get(revision, known[max(known)]), states, states_version, known)
         return self._policies[key]
 
-    def policy_at(self, timestamp: int) -> Policy:
-        """The policy that records stamped up to `timestamp` (ms) make."""
-        revision = next((r for at, r in reversed(self._revisions) if at <= timestamp), self._revisions[0][1])
+    def plan_at(self, timestamp: int) -> Plan:
+        """The policies that records stamped up to `timestamp` (ms) make, and from which stream time each holds."""
+        lifecycle = next((made for at, made in reversed(self._lifecycles) if at <= timestamp), self._lifecycles[0][1])
         version = max((offset for offset, at, _ in self.states if at <= timestamp), default=-1)
-        return self.policy(revision.id, version)
+        (_, first), *later = lifecycle.plan()
+        timed = [(millis(since), self.policy(revision.id, version)) for since, revision in later if since is not None]
+        return Plan(self.policy(first.id, version), *timed)
 
     def changes(self) -> list[int]:
-        """When (ms) the configuration or a funder's state changed, in order."""
-        return sorted({at for at, _ in self._revisions} | {at for _, at, _ in self.states})
+        """When (ms) a record changed the configuration, or a funder's state, in order."""
+        return sorted({at for at, _ in self._lifecycles} | {at for _, at, _ in self.states})
 
     def recorded(self) -> dict[str, bytes]:
         """The bytes of each recorded decision by its id; none where its repeats differ."""
@@ -130,6 +139,7 @@ class Log:
         return found
 
     def _take(self, record: LogRecord) -> None:
+        self._latest = max(self._latest, record.timestamp)
         match record.topic:
             case "routing-decisions":
                 self.decisions.append(Recorded.read(record))
@@ -139,11 +149,11 @@ class Log:
                 name = next((name for name in BORROWER_INPUTS if letter.topic.endswith(name)), letter.topic)
                 self.refused.add((name, letter.source_partition, letter.source_offset))
             case "rotation-config":
-                before = self.lifecycle.active
+                before = self.lifecycle.plan()
                 with suppress(ConfigError):  # as the workers do: what stood before it stays
                     self.lifecycle = advance(self.lifecycle, record.value or b"")
-                if (active := self.lifecycle.active) is not None and active is not before:
-                    self._revisions.append((record.timestamp, active))
+                if self.lifecycle.plan() != before:
+                    self._lifecycles.append((record.timestamp, self.lifecycle))
             case "funder-states":
                 with suppress(msgspec.DecodeError):  # the workers refused it, and kept what stood before it
                     self.states.append((record.offset, record.timestamp, _state_decoder.decode(record.value or b"")))
@@ -261,32 +271,31 @@ def run(settings: Settings, log: Log) -> Iterator[bytes]:
     for record in log.inputs:
         by_topic[record.topic, record.partition].append(record)
     in_topic_order = (by_topic[key] for key in sorted(by_topic, key=lambda k: (BORROWER_INPUTS.index(k[0]), k[1])))
-    worker = _Worker(settings, log.policy_at(-1))
+    worker = _Worker(settings, log.plan_at(-1))
     changes = log.changes()
     for record in merge(*in_topic_order, key=lambda r: r.timestamp):
         while changes and changes[0] < record.timestamp:
-            yield from worker.take(log.policy_at(changes.pop(0)))
+            yield from worker.take(log.plan_at(changes.pop(0)))
         yield from worker.read(record)
     for at in changes:
-        yield from worker.take(log.policy_at(at))
+        yield from worker.take(log.plan_at(at))
 
 
 class _Worker:
     """One worker's partitions, with a reservation book in memory."""
 
-    def __init__(self, settings: Settings, policy: Policy) -> None:
+    def __init__(self, settings: Settings, plan: Plan) -> None:
         self._settings = settings
-        self._policy = policy
-        self._book = MemoryBook(policy.limits)
+        self._plan = plan
+        self._book = MemoryBook(plan.policies[0].limits)
         self.states: dict[int, dict[bytes, bytes]] = defaultdict(dict)
         self._tenures: dict[int, Tenure] = {}
         self._memos: dict[int, bytes] = {}
 
-    def take(self, policy: Policy) -> Iterator[bytes]:
-        """Work under another policy from now on: what is held is tried again."""
-        if policy is not self._policy:
-            self._policy = policy
-            self._book.limits = policy.limits
+    def take(self, plan: Plan) -> Iterator[bytes]:
+        """Work under another plan from now on: where another policy holds, what is held is tried again."""
+        if plan.steps != self._plan.steps:
+            self._plan = plan
             for partition in sorted(self._tenures):
                 yield from self._work(partition, [])
 
@@ -299,8 +308,12 @@ class _Worker:
     def _work(self, partition: int, records: list[LogRecord]) -> Iterator[bytes]:
         state, tenure = self.states[partition], self._tenures[partition]
         part = PartitionBatch(partition, BORROWER_INPUTS, records, state, self._memos.get(partition, b""))
-        share = Share(self._settings, part, tenure, self._policy, latest=None, elapsed=None)
-        run_against(self._book, share.turns())
+        share = Share(self._settings, part, tenure, self._plan, latest=None, elapsed=None)
+        for policy in self._plan.policies:
+            turns = list(share.turns(policy))
+            if turns and self._book.limits is not policy.limits:
+                self._book.limits = policy.limits
+            run_against(self._book, turns)
         result = share.result()
         state.update((key, value) for key, value in result.changes.items() if value is not None)
         self._memos[partition] = result.memo

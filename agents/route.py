@@ -14,6 +14,7 @@ from agents.reserve import Reservations
 from agents.share import Share
 from agents.tenure import Tenure
 from config.settings import Settings
+from rotation.plan import Plan
 from rotation.reservations import FunderLimits
 from rotation.waves import Waves, waves
 from streams.batches import Batch, PartitionBatch, Revoked
@@ -65,19 +66,21 @@ class Router:
         self._reservations.begin()
         if batch.is_tick:
             await self._reservations.keep()
-        policy = self._guide.policy
+        plan = self._guide.plan
         began = monotonic()
-        shares = [self._share(part, batch) for part in batch.partitions]
+        shares = [self._share(part, batch, plan) for part in batch.partitions]
         decoded = monotonic()
         self._reserving = 0.0
-        turns = (turn for share in shares for turn in share.turns())
-        while some := list(islice(turns, AT_ONCE)):
-            await self._run(batch, waves(some), policy.limits)
+        for policy in plan.policies:
+            turns = (turn for share in shares for turn in share.turns(policy))
+            while some := list(islice(turns, AT_ONCE)):
+                await self._run(batch, waves(some), policy.limits)
         results = {share.partition: share.result() for share in shares}
         decided = monotonic()
         await batch.commit(results)
         for share in shares:
             share.settle()
+            self._guide.reach(share.due)
         self._worked += monotonic() - started
         if not batch.is_tick:
             _DECODE.observe(decoded - began)
@@ -96,7 +99,7 @@ class Router:
         except StopIteration:
             pass
 
-    def _share(self, part: PartitionBatch, batch: Batch) -> Share:
+    def _share(self, part: PartitionBatch, batch: Batch, plan: Plan) -> Share:
         now = monotonic() - self._worked
         tenure = self._tenures.get(part.partition)
         if tenure is None or tenure.generation != batch.generation:
@@ -105,4 +108,4 @@ class Router:
             tenure.last_records = now
         wall = int(time() * 1000) if self._settings.clock == "wall" else None
         quiet = batch.is_tick and now - tenure.last_records > QUIET_SECONDS
-        return Share(self._settings, part, tenure, self._guide.policy, latest=wall, elapsed=wall if quiet else None)
+        return Share(self._settings, part, tenure, plan, latest=wall, elapsed=wall if quiet else None)

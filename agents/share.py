@@ -1,7 +1,7 @@
 """One partition's share of a batch on its way through the core: its borrowers' turns, and what is written for them."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from time import time
 
 import msgspec
@@ -11,6 +11,7 @@ from config.settings import Settings
 from rotation.decide import Steps
 from rotation.events import BorrowerEvent, CaptureSignal, DrawdownRequest
 from rotation.outputs import FunderEvent, FunderOutcome, encode
+from rotation.plan import Plan
 from rotation.policy import Policy
 from rotation.state import decode_borrower, encode_borrower
 from rotation.turn import Said, Turn
@@ -49,7 +50,8 @@ class Share:
     """The records of one partition number, grouped by borrower.
 
     `latest` is the wall clock (ms), None with the stream clock; `elapsed` is the wall clock when time alone may
-    move this partition.
+    move this partition. Where another policy begins to hold while stream time goes from the last batch to this one's
+    end, the share has several stages: what happens before that time, and then, beginning at that very time, the rest.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class Share:
         settings: Settings,
         part: PartitionBatch,
         tenure: Tenure,
-        policy: Policy,
+        plan: Plan,
         *,
         latest: int | None,
         elapsed: int | None,
@@ -66,39 +68,64 @@ class Share:
         self._settings = settings
         self._part = part
         self._tenure = tenure
-        self._policy = policy
+        self._plan = plan
         self._latest = latest
         self._memo = _memo_decoder.decode(part.memo) if part.memo else Memo(0, [0] * len(BORROWER_INPUTS))
         self._outputs: list[Output] = []
-        self._turns: list[Turn] = []
+        self._turns: dict[str, Turn] = {}
+        self._before: dict[str, Position] = {}
         self._steps: dict[str, list[Step]] = {}
         self._unknown_fields: Counter[str] = Counter()
         self._tally: Counter[tuple[metrics.Counted, tuple[str, ...]]] = Counter()
         self._said: list[Said] = []
         self._caused: list[tuple[int, Trace]] = []
         self._begin = self._position(None)
+        self._reached = max(self._memo.clock, tenure.reached)
         inputs = {topic_name(settings, name): index for index, name in enumerate(BORROWER_INPUTS)}
         for record in part.records:
             self._gather(record, inputs[record.topic])
         self._due = max(self._memo.clock, elapsed or 0)
+        self._stages = plan.stages(self._reached, max(self._reached, self._due))
 
-    def turns(self) -> Iterator[tuple[int, Turn, Steps[None]]]:
-        """The turn of each borrower that has an event here, or a drawdown that fell due.
+    def turns(self, policy: Policy) -> Iterator[tuple[int, Turn, Steps[None]]]:
+        """The turn under `policy` of each borrower that has an event here, or a drawdown that fell due.
 
-        After a change of configuration or funder states also of each that has a drawdown held.
+        After a change of configuration or funder states also of each that has a drawdown held. The policies of the
+        plan are to be asked for in their order, when all turns under the one before are done.
         """
-        changed = self._tenure.policy is not self._policy
-        woken = self._tenure.waiting() if changed else self._tenure.due(self._due)
-        for customer_id in dict.fromkeys((*self._steps, *woken)):
-            borrower = decode_borrower(self._part.state.get(customer_id.encode()))
-            turn = Turn(customer_id, borrower, self._policy)
-            self._turns.append(turn)
-            yield self.partition, turn, self._run(turn, changed)
+        stage = next((n for n, (_, holds) in enumerate(self._stages) if holds is policy), None)
+        if stage is None:
+            return
+        since = self._stages[stage][0]
+        last = stage + 1 == len(self._stages)
+        until = self._due if last else min(self._due, self._stages[stage + 1][0] - 1)
+        steps = self._steps
+        if len(self._stages) > 1:
+            steps = {id_: some for id_, all_ in steps.items() if (some := self._in_stage(stage, all_))}
+        retry: int | None = since
+        if stage == 0:
+            retry = None if self._tenure.policy is policy else self._begin.now if self._part.records else until
+            woken = self._tenure.due(until) if retry is None else self._tenure.waiting()
+        else:
+            held = [customer_id for customer_id, turn in self._turns.items() if turn.borrower.wake_at is not None]
+            woken = [*held, *self._tenure.waiting()]
+        for customer_id in dict.fromkeys((*steps, *woken)):
+            turn = self._turns.get(customer_id)
+            if turn is None:
+                borrower = decode_borrower(self._part.state.get(customer_id.encode()))
+                turn = self._turns[customer_id] = Turn(customer_id, borrower, policy)
+            turn.policy = policy
+            yield self.partition, turn, self._run(turn, steps.get(customer_id, ()), retry, until)
+
+    @property
+    def due(self) -> int:
+        """How far stream time (ms) has come here."""
+        return self._due
 
     def result(self) -> PartitionResult:
         """What is to be written for this partition."""
         changes: dict[bytes, bytes | None] = {}
-        for turn in self._turns:
+        for turn in self._turns.values():
             key = turn.customer_id.encode()
             stored = encode_borrower(turn.borrower)
             if stored != self._part.state.get(key):
@@ -107,10 +134,11 @@ class Share:
 
     def settle(self) -> None:
         """The result is written: remember who wants to be woken when, and count."""
-        for turn in self._turns:
+        for turn in self._turns.values():
             self._tenure.set_wake(turn.customer_id, turn.borrower.wake_at)
-        self._tenure.policy = self._policy
+        self._tenure.policy = self._stages[-1][1]
         self._tenure.clock = self._memo.clock
+        self._tenure.reached = max(self._reached, self._due)
         for topic, number in self._unknown_fields.items():
             metrics.UNKNOWN_FIELDS.labels(topic).inc(number)
         self._count()
@@ -118,12 +146,13 @@ class Share:
 
     def _gather(self, record: Record, index: int) -> None:
         self._memo.offsets[index] = record.offset + 1
+        policy = self._plan.at(max(self._reached, self._memo.clock, record.timestamp))
         event = decode(
             BORROWER_INPUTS[index],
             record.key,
             record.value,
             record.timestamp,
-            known_funders=self._policy.limits,
+            known_funders=policy.limits,
             latest=None if self._latest is None else self._latest + AHEAD,
             unknown_fields=self._unknown_fields,
         )
@@ -133,27 +162,35 @@ class Share:
         assert not isinstance(event, CaptureSignal), "a borrower topic holds events of borrowers"
         self._memo.clock = max(self._memo.clock, record.timestamp)
         if isinstance(event, DrawdownRequest) and event.exclude_funders:
-            unknown = sum(funder_id not in self._policy.limits for funder_id in event.exclude_funders)
+            unknown = sum(funder_id not in policy.limits for funder_id in event.exclude_funders)
             self._tally[metrics.UNKNOWN_EXCLUSIONS, ()] += unknown
         self._steps.setdefault(event.customer_id, []).append(Step(record, event, self._position(index)))
 
     def _position(self, cause: int | None) -> Position:
         return Position(tuple(self._memo.offsets), cause, self._memo.clock)
 
-    def _run(self, turn: Turn, changed: bool) -> Steps[None]:
-        before = self._begin
-        if changed:
-            yield from turn.reconsider(before.now if self._part.records else self._due)
+    def _in_stage(self, stage: int, steps: Sequence[Step]) -> list[Step]:
+        """The steps that belong to a stage. What comes late belongs to the first, which stream time has reached."""
+        since = self._stages[stage][0] if stage else 0
+        ends = self._stages[stage + 1][0] if stage + 1 < len(self._stages) else None
+        return [step for step in steps if since <= step.position.now and (ends is None or step.position.now < ends)]
+
+    def _run(self, turn: Turn, steps: Sequence[Step], retry: int | None, until: int) -> Steps[None]:
+        """Let happen what does up to `until` (ms); before that try again at `retry` what is held."""
+        before = self._before.get(turn.customer_id, self._begin)
+        if retry is not None:
+            yield from turn.reconsider(retry)
             self._publish(turn, before, ())
-        for step in self._steps.get(turn.customer_id, ()):
+        for step in steps:
             trace = trace_headers(step.record.headers)
             refusal = yield from turn.handle(step.event, step.position.now, list(trace))
             self._publish(turn, before, trace, step)
             before = step.position
             if refusal is not None:
                 self._refuse(step.record, refusal.reason, refusal.detail)
-        yield from turn.wake(self._due)
+        yield from turn.wake(until)
         self._publish(turn, before, ())
+        self._before[turn.customer_id] = before
 
     def _publish(self, turn: Turn, before: Position, trace: Trace, step: Step | None = None) -> None:
         """Put what the turn said since the last call into the outputs; `before` is where it stood then."""

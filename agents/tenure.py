@@ -19,6 +19,8 @@ class Tenure:
         self.last_records = now
         #: Stream time (ms) after the last batch.
         self.clock = 0
+        #: Stream time (ms) up to which what falls due was looked at, be it that a clock alone moved it.
+        self.reached = 0
         #: Under which policy its held drawdowns were last considered.
         self.policy: Policy | None = None
         self._wake_at: dict[str, int] = {}

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from time import time
 
 import faust
 from aiokafka.errors import KafkaError
@@ -107,6 +108,8 @@ async def _wait_for_topics(settings: Settings) -> None:
 
 async def _tick(app: LoanrouterApp, guide: Guide) -> None:
     while True:
+        if app.settings.clock == "wall":
+            guide.reach(int(time() * 1000))
         await asyncio.sleep(TICK_SECONDS)
         if (error := guide.failed()) is not None:
             await app.crash(error)

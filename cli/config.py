@@ -18,11 +18,10 @@ from config.load import load_file
 from config.problems import ConfigError
 from config.records import Record
 from config.revisions import TOPIC, first_revision
+from config.revisions import rfc3339 as written_time
 from config.rotation import Revision
 from config.settings import Settings
 from config.written import yaml_text
-from rotation.clock import rfc3339
-from rotation.events import millis
 from streams.config_log import read_log
 
 
@@ -115,16 +114,20 @@ def log(as_json: bool) -> None:
         told = _about(entry)
         outcome = f"  refused: {entry.refused}" if entry.refused is not None else ""
         made = f" → revision {entry.revision}" if entry.revision is not None else ""
+        made += f" from {told['at']}" if told["at"] is not None else ""
+        made += f", revision {entry.void} is void" if entry.void is not None else ""
         subject = " ".join(str(told[name]) for name in ("draft", "funder_id", "to") if told[name] is not None)
         what = " ".join(part for part in (told["kind"] or "unreadable", subject) if part)
         who = f"  {told['author']}: {told['reason']}" if told["author"] is not None else ""
         click.echo(f"{entry.offset:>5}  {told['occurred_at'] or '':24}  {what}{made}{who}{outcome}")
     for draft in state.drafts.values():
         approved = ", ".join(draft.approvals) or "nobody yet"
-        moved = "" if draft.base == len(state.revisions) else ", which is active no more"
+        moved = "" if state.active is not None and draft.base == state.active.id else ", which is active no more"
+        waits = state.scheduled if state.scheduled is not None and state.scheduled.draft == draft.id else None
+        becomes = "" if waits is None else f"; becomes revision {waits.revision} at {written_time(waits.since)}"
         click.echo(
             f"open draft {draft.id} on revision {draft.base}{moved}: written by {', '.join(draft.authors)},"
-            f" approved by {approved}"
+            f" approved by {approved}{becomes}"
         )
 
 
@@ -135,14 +138,17 @@ for _verb in VERBS:
 def _about(entry: Entry) -> dict[str, Any]:
     record = entry.record
     named = {name: getattr(record, name, None) for name in ("kind", "author", "reason", "draft", "funder_id", "to")}
-    at = None if record is None else rfc3339(millis(record.occurred_at))
+    signed_at = None if record is None else written_time(record.occurred_at)
+    at = getattr(record, "at", None)
     sha256 = getattr(record, "config_sha256", None)
     return {
         "offset": entry.offset,
-        "occurred_at": at,
+        "occurred_at": signed_at,
         **named,
         "config_sha256": sha256,
         "revision": entry.revision,
+        "at": None if at is None else written_time(at),
+        "void": entry.void,
         "refused": entry.refused,
     }
 
@@ -162,8 +168,9 @@ def _each_of(*names: str) -> list[Revision]:
             settings = settings_from_env()
             stands = ask(settings, read_log(config_log(settings))).state
         draft = stands.drafts.get(name)
-        number = len(stands.revisions) if name == "active" else int(name) if name.isdecimal() else 0
-        revision = draft.revision if draft is not None else stands.revisions.get(number)
+        number = int(name) if name.isdecimal() else 0
+        revision = stands.active if name == "active" else stands.revisions.get(number)
+        revision = revision if draft is None else draft.revision
         if revision is None:
             raise click.UsageError(f"{name} is no file, no revision and no open draft")
         found.append(revision)
@@ -183,7 +190,7 @@ class _Active(NamedTuple):
             "source": self.source,
             "author": self.record and self.record.author,
             "reason": self.record and self.record.reason,
-            "occurred_at": self.record and rfc3339(millis(self.record.occurred_at)),
+            "occurred_at": self.record and written_time(self.record.occurred_at),
             "refused_records": self.refused,
         }
 
@@ -195,7 +202,7 @@ async def _from_log(settings: Settings) -> _Active | None:
         return None
     if state.active is None:
         return None
-    record = next(entry.record for entry in reversed(entries) if entry.revision is not None)
+    record = next(entry.record for entry in entries if entry.revision == state.active.id)
     return _Active(state.active, TOPIC, record, sum(entry.refused is not None for entry in entries))
 
 

@@ -13,14 +13,14 @@ import click
 from cli.config_log import config_log
 from cli.kafka import ask
 from cli.main import settings_from_env
-from config.changes import NothingToChange, Signature, proposal, review
+from config.changes import NothingToChange, Signature, activation, approval, proposal
 from config.changes import rollback as go_back
 from config.difference import differences
 from config.lifecycle import Draft, Lifecycle
 from config.load import load_file
 from config.problems import ConfigError
-from config.records import Activation, Approval, FunderSwitch, Record, RotationSwitch, Withdrawal
-from config.revisions import first_revision
+from config.records import FunderSwitch, Record, RotationSwitch, Withdrawal
+from config.revisions import first_revision, rfc3339
 from config.rotation import Revision
 from streams.config_log import RecordRefused, Written, write
 
@@ -56,6 +56,18 @@ def _not_blank(_: click.Context, parameter: click.Parameter, value: str | None) 
     return value
 
 
+def _time(_: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise click.BadParameter(f"must be an RFC 3339 time with zone, such as 2026-12-01T00:00:00+08:00, not {value}")
+    return at
+
+
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--draft", help="Id of the draft; give that of an open one to edit it. By default a new one.")
@@ -86,19 +98,23 @@ def approve(draft: str, sha256: str, author: str, reason: str | None, as_json: b
 
     Look first: loanrouter config diff active DRAFT. With --sha256 an edit that came after that is not approved unseen.
     """
-    _write(lambda state: review(Approval, state, draft, _signature(author, reason), sha256=sha256), as_json)
+    _write(lambda state: approval(state, draft, _signature(author, reason), sha256=sha256), as_json)
 
 
 @click.command()
 @click.argument("draft")
 @click.option("--sha256", default="", help="Beginning of the draft's config_sha256 as you saw it.")
+@click.option(
+    "--at", callback=_time, help="From which time on, such as 2026-12-01T00:00:00+08:00, at most 90 days ahead."
+)
 @_signed(reason_required=False)
-def activate(draft: str, sha256: str, author: str, reason: str | None, as_json: bool) -> None:
-    """Make the approved DRAFT the active revision, now.
+def activate(draft: str, sha256: str, at: datetime | None, author: str, reason: str | None, as_json: bool) -> None:
+    """Make the approved DRAFT the active revision, now or at a time.
 
-    Refused when another revision became active since it was proposed.
+    Refused when another revision became active since it was proposed. One that waits for its time can be withdrawn, and
+    is void when another revision becomes active before.
     """
-    _write(lambda state: review(Activation, state, draft, _signature(author, reason), sha256=sha256), as_json)
+    _write(lambda state: activation(state, draft, _signature(author, reason), sha256=sha256, at=at), as_json)
 
 
 @click.command()
@@ -179,7 +195,8 @@ def _tell(record: Record, written: Written, as_json: bool) -> None:
     before, after, entry = written
     draft = getattr(record, "draft", None)
     there = after.drafts.get(draft) if draft is not None else None
-    made = after.active if entry.revision is not None else None
+    made = after.revisions[entry.revision] if entry.revision is not None else None
+    since = None if made is None else after.since.get(made.id)
     changed = _changed(before, made, there)
     if as_json:
         told = {
@@ -188,13 +205,18 @@ def _tell(record: Record, written: Written, as_json: bool) -> None:
             "refused": None,
             "draft": draft,
             "revision": made and made.id,
+            "at": since and rfc3339(since),
+            "void": entry.void,
             "config_sha256": (made and made.sha256) or (there and there.revision.sha256),
             "changes": [difference._asdict() for difference in changed],
         }
         click.echo(json.dumps(told, ensure_ascii=False))
         return
+    if entry.void is not None:
+        click.echo(f"revision {entry.void} is void: it will not become active")
     if made is not None:
-        click.echo(f"revision {made.id} is active, config_sha256 {made.sha256}")
+        when = "is active" if since is None else f"becomes active at {rfc3339(since)}"
+        click.echo(f"revision {made.id} {when}, config_sha256 {made.sha256}")
     elif there is not None:
         click.echo(f"draft {there.id} on revision {there.base}, config_sha256 {there.revision.sha256}")
         click.echo(f"written by {', '.join(there.authors)}; approved by {', '.join(there.approvals) or 'nobody yet'}")

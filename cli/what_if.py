@@ -78,9 +78,10 @@ def _answer(folder: Path, draft: str, *, lines: bool) -> Report:
 def _draft(name: str, state: Lifecycle) -> Revision:
     if Path(name).is_file():
         return first_revision(load_file(Path(name)))
-    number = len(state.revisions) if name == "active" else int(name) if name.isdecimal() else 0
+    number = int(name) if name.isdecimal() else 0
+    revision = state.active if name == "active" else state.revisions.get(number)
     draft = state.drafts.get(name)
-    revision = state.revisions.get(number) if draft is None else draft.revision
+    revision = revision if draft is None else draft.revision
     if revision is None:
         raise click.UsageError(f"{name} is no file, and no open draft or revision of the record")
     return revision

@@ -41,7 +41,7 @@ def proposal(
 
     `replaces` is the hash of the version that was edited, empty where there was none; None for whichever stands.
     """
-    on = base or len(state.revisions)
+    on = base or (0 if state.active is None else state.active.id)
     return Proposal(
         **signature.fields(),
         draft=draft or f"r{on + 1}-{proposed.sha256[:8]}",
@@ -52,21 +52,32 @@ def proposal(
     )
 
 
-def review(
-    kind: type[Approval | Activation], state: Lifecycle, draft_id: str, signature: Signature, *, sha256: str = ""
-) -> Approval | Activation:
-    """The approval or activation of an open draft, whose hash began with `sha256` when its author saw it.
+def approval(state: Lifecycle, draft_id: str, signature: Signature, *, sha256: str = "") -> Approval:
+    """The approval of an open draft, whose hash began with `sha256` when its author saw it.
 
     Raises:
         NothingToChange: there is no such open draft, or it was edited since.
     """
+    return Approval(**_seen(state, draft_id, signature, sha256))
+
+
+def activation(
+    state: Lifecycle, draft_id: str, signature: Signature, *, sha256: str = "", at: datetime | None = None
+) -> Activation:
+    """The activation of such a draft, at once or at a time (with zone); raises as `approval` does."""
+    return Activation(**_seen(state, draft_id, signature, sha256), at=at)
+
+
+def _seen(state: Lifecycle, draft_id: str, signature: Signature, sha256: str) -> dict[str, Any]:
+    """The fields of a record about an open draft as its author saw it."""
     draft = state.drafts.get(draft_id)
     if draft is None:
         open_ones = ", ".join(state.drafts) or "none is"
         raise NothingToChange(f"{draft_id} is no open draft; open: {open_ones}")
     if not draft.revision.sha256.startswith(sha256):
         raise NothingToChange(f"{draft_id} was edited since: it now has the hash {draft.revision.sha256}")
-    return kind(**signature.fields(draft.reason), draft=draft.id, base=draft.base, config_sha256=draft.revision.sha256)
+    seen = {"draft": draft.id, "base": draft.base, "config_sha256": draft.revision.sha256}
+    return {**signature.fields(draft.reason), **seen}
 
 
 def rollback(state: Lifecycle, signature: Signature, to: int | None = None) -> Rollback:
@@ -75,7 +86,7 @@ def rollback(state: Lifecycle, signature: Signature, to: int | None = None) -> R
     Raises:
         NothingToChange: there is none before it.
     """
-    active = len(state.revisions)
-    if to is None and active == 1:
+    past = [revision.id for revision in state.past] or [1]
+    if to is None and past == [1]:
         raise NothingToChange("revision 1 is active: there is none before it")
-    return Rollback(**signature.fields(), base=active or 1, to=to or max(active - 1, 1))
+    return Rollback(**signature.fields(), base=past[-1], to=to or past[-2])

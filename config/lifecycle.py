@@ -6,11 +6,16 @@ that breaks a rule is refused by every reader alike and changes nothing, so of t
 one whose record came first counts, and the other is told: a draft, an approval, an activation and a rollback name the
 revision and the content that their author saw.
 
+An activation may be for a time to come: its revision has a number at once, and holds for what is decided at that stream
+time or later. A record signed before that time may withdraw it, and makes it void by making another revision active:
+what it was approved on has changed.
+
 A whole revision may also be published directly (`config.revisions`); who may do that is for the broker to decide.
 """
 
 import unicodedata
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -28,55 +33,100 @@ from config.records import (
     Withdrawal,
     read,
 )
-from config.revisions import RevisionRecord, apply_record, check_content, refused
+from config.revisions import RevisionRecord, apply_record, check_content, refused, rfc3339
 from config.rotation import Revision
 from config.switches import rotation_off, rotation_on, with_status
 
+#: How far ahead an activation may be.
+AHEAD_AT_MOST = timedelta(days=90)
+
 
 class Draft(msgspec.Struct, frozen=True):
-    """A proposed revision, whose number is the one after its base, and who wrote and approved it.
+    """A proposed revision, made from the revision `base`, and who wrote and approved it.
 
     `authors` wrote a version of it, the last one last; `approvals` are of the last version.
     """
 
     id: str
+    base: int
     revision: Revision
     reason: str
     authors: tuple[str, ...]
     approvals: tuple[str, ...] = ()
 
-    @property
-    def base(self) -> int:
-        """The id of the revision from which it was made."""
-        return self.revision.id - 1
+
+class Scheduled(msgspec.Struct, frozen=True):
+    """An activation that waits for its time: the draft, which is open until then, and the revision that it becomes.
+
+    `since` is the stream time from which it holds.
+    """
+
+    draft: str
+    revision: int
+    since: datetime
 
 
 class Lifecycle(msgspec.Struct, frozen=True):
     """What stands after the records so far: every revision by its id (from 1, without gaps), and the open drafts.
 
-    `closed` are the ids of drafts that were activated or withdrawn.
+    `closed` are the ids of drafts that were activated or withdrawn. `since` tells of each revision that was activated
+    at a time from which stream time it holds; `void` are those that were withdrawn or overtaken before it.
     """
 
     revisions: Mapping[int, Revision] = {}
     drafts: Mapping[str, Draft] = {}
     closed: frozenset[str] = frozenset()
+    since: Mapping[int, datetime] = {}
+    void: frozenset[int] = frozenset()
+    scheduled: Scheduled | None = None
 
     @property
     def active(self) -> Revision | None:
-        """The newest revision."""
-        return self.revisions.get(len(self.revisions))
+        """The newest revision that is neither void nor waits for its time."""
+        return next(reversed(self.past), None)
+
+    @property
+    def past(self) -> list[Revision]:
+        """Every revision that was active, the active one last."""
+        waits = 0 if self.scheduled is None else self.scheduled.revision
+        return [self.revisions[id_] for id_ in sorted(self.revisions) if id_ not in self.void and id_ != waits]
+
+    @property
+    def following(self) -> int:
+        """The id of the next revision."""
+        return len(self.revisions) + 1
+
+    def at(self, now: datetime) -> "Lifecycle":
+        """What stands at `now`, when no further record comes until then."""
+        if self.scheduled is None or now < self.scheduled.since:
+            return self
+        return _closed(msgspec.structs.replace(self, scheduled=None), self.scheduled.draft)
+
+    def plan(self) -> list[tuple[datetime | None, Revision]]:
+        """Which revision holds from which stream time, in order of time; the first one from the beginning (None).
+
+        What was made active at once holds as soon as its record is known, whatever the time.
+        """
+        found: list[tuple[datetime | None, Revision]] = []
+        for id_ in sorted(self.revisions.keys() - self.void, reverse=True):
+            found.append((self.since.get(id_), self.revisions[id_]))
+            if id_ not in self.since:
+                break
+        return found[::-1]
 
 
 class Entry(msgspec.Struct, frozen=True):
     """A record of the log: where it stands, what it says (None: unreadable), and what came of it.
 
-    `revision` is the id of the revision that it made active; `refused` why it counts for nothing.
+    `revision` is the id of the revision that it made active, at once or at a time; `refused` why it counts for nothing;
+    `void` the id of a revision that was to become active later, and will not.
     """
 
     offset: int
     record: Record | None
     revision: int | None = None
     refused: str | None = None
+    void: int | None = None
 
 
 def history(records: Iterable[tuple[int, bytes]]) -> tuple[Lifecycle, list[Entry]]:
@@ -97,8 +147,8 @@ def step(state: Lifecycle, offset: int, raw: bytes) -> tuple[Lifecycle, Entry]:
         following = advance(state, raw)
     except ConfigError as error:
         return state, Entry(offset, record, refused=str(error))
-    made = following.active if following.active is not state.active else None
-    return following, Entry(offset, record, None if made is None else made.id)
+    made = len(following.revisions) if len(following.revisions) > len(state.revisions) else None
+    return following, Entry(offset, record, made, void=next(iter(following.void - state.void), None))
 
 
 def advance(state: Lifecycle, raw: bytes) -> Lifecycle:
@@ -108,9 +158,10 @@ def advance(state: Lifecycle, raw: bytes) -> Lifecycle:
         ConfigError: the record is broken or breaks a rule; then `state` stands.
     """
     record = read(raw)
+    state = state.at(record.occurred_at)
     match record:
         case RevisionRecord():
-            revision = apply_record(state.active, raw)
+            revision = apply_record(state.active, raw, state.following)
             return state if revision is state.active else _activated(state, revision)
         case Proposal():
             return _proposed(state, record)
@@ -120,14 +171,21 @@ def advance(state: Lifecycle, raw: bytes) -> Lifecycle:
             draft = _reviewed(state, record)
             if not draft.approvals:
                 raise _broken("draft", f"{draft.id} needs the approval of somebody who did not write it")
+            if record.at is not None:
+                return _scheduled(state, draft, record.at, record.occurred_at)
             return _closed(_activated(state, draft.revision), draft.id)
         case Withdrawal():
-            return _closed(state, _open(state, record.draft).id)
+            draft = _open(state, record.draft)
+            if state.scheduled is not None and state.scheduled.draft == draft.id:
+                state = _overtaken(state)
+            return _closed(state, draft.id)
         case Rollback():
             active = _unmoved(state, record.base)
             if record.to >= active.id:
                 raise _broken("to", f"must be a revision before {active.id}, the active one, but is {record.to}")
-            return _activated(state, msgspec.structs.replace(state.revisions[record.to], id=active.id + 1))
+            if record.to in state.void:
+                raise _broken("to", f"revision {record.to} never was active: it was given up before its time")
+            return _activated(state, state.revisions[record.to])
         case FunderSwitch():
             status: Literal["active", "paused"] = "paused" if record.kind == "pause" else "active"
             return _switched(state, "funder_id", with_status(_active(state), record.funder_id, status))
@@ -135,14 +193,16 @@ def advance(state: Lifecycle, raw: bytes) -> Lifecycle:
             return _switched(state, "kind", rotation_off(_active(state)))
         case _:
             _active(state)
-            return _switched(state, "kind", rotation_on([state.revisions[id_] for id_ in sorted(state.revisions)]))
+            return _switched(state, "kind", rotation_on(state.past))
 
 
 def _proposed(state: Lifecycle, record: Proposal) -> Lifecycle:
     active = _unmoved(state, record.base)
     if record.draft in state.closed:
         raise _broken("draft", f"{record.draft} was activated or withdrawn already; give the draft another id")
-    revision, findings = check_content(active.id + 1, record.config, record.config_sha256)
+    if state.scheduled is not None and state.scheduled.draft == record.draft:
+        raise _broken("draft", f"{_waits(state.scheduled)}: activate it now or withdraw it")
+    revision, findings = check_content(state.following, record.config, record.config_sha256)
     if findings:
         raise refused(findings)
     earlier = state.drafts.get(record.draft)
@@ -150,7 +210,7 @@ def _proposed(state: Lifecycle, record: Proposal) -> Lifecycle:
         stands = "is no draft" if earlier is None else f"now has the hash {earlier.revision.sha256}"
         raise _broken("replaces", f"somebody else was first: {record.draft} {stands}; look at it again")
     before = () if earlier is None else tuple(each for each in earlier.authors if each != record.author)
-    draft = Draft(record.draft, revision, record.reason, (*before, record.author))
+    draft = Draft(record.draft, active.id, revision, record.reason, (*before, record.author))
     return msgspec.structs.replace(state, drafts={**state.drafts, draft.id: draft})
 
 
@@ -200,7 +260,36 @@ def _switched(state: Lifecycle, key: str, switched: Revision | str) -> Lifecycle
 
 
 def _activated(state: Lifecycle, revision: Revision) -> Lifecycle:
+    """The revision is the next one, at once; one that waits for its time was approved on another base."""
+    state = _overtaken(state)
+    revision = msgspec.structs.replace(revision, id=state.following)
     return msgspec.structs.replace(state, revisions={**state.revisions, revision.id: revision})
+
+
+def _scheduled(state: Lifecycle, draft: Draft, since: datetime, now: datetime) -> Lifecycle:
+    if state.scheduled is not None:
+        raise _broken("at", f"{_waits(state.scheduled)}: only one activation can wait for its time")
+    if not now < since <= now + AHEAD_AT_MOST:
+        most = f"and by at most {AHEAD_AT_MOST.days} days"
+        raise _broken("at", f"must be later than {rfc3339(now)}, {most}, but is {rfc3339(since)}")
+    revision = msgspec.structs.replace(draft.revision, id=state.following)
+    return msgspec.structs.replace(
+        state,
+        revisions={**state.revisions, revision.id: revision},
+        since={**state.since, revision.id: since},
+        scheduled=Scheduled(draft.id, revision.id, since),
+    )
+
+
+def _overtaken(state: Lifecycle) -> Lifecycle:
+    """The revision that waits for its time, if one does, never becomes active."""
+    if state.scheduled is None:
+        return state
+    return msgspec.structs.replace(state, void=state.void | {state.scheduled.revision}, scheduled=None)
+
+
+def _waits(scheduled: Scheduled) -> str:
+    return f"{scheduled.draft} waits for {rfc3339(scheduled.since)}, to become revision {scheduled.revision}"
 
 
 def _closed(state: Lifecycle, draft_id: str) -> Lifecycle:

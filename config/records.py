@@ -47,12 +47,13 @@ class Approval(_Signed, frozen=True, kw_only=True):
 
 
 class Activation(_Signed, frozen=True, kw_only=True):
-    """The approved draft with this base and hash becomes the next revision."""
+    """The approved draft with this base and hash becomes the next revision: at once, or from the stream time `at`."""
 
     kind: Literal["activate"] = "activate"
     draft: Id
     base: Positive
     config_sha256: Sha256
+    at: Time | None = None
 
 
 class Withdrawal(_Signed, frozen=True, kw_only=True):
@@ -101,7 +102,12 @@ _KINDS: dict[str, type[_Signed]] = {
 
 def encode(record: Record) -> bytes:
     """The value of a record; its key is `config`."""
-    return msgspec.json.encode({**msgspec.to_builtins(record), "occurred_at": rfc3339(record.occurred_at)})
+    fields = {**msgspec.to_builtins(record), "occurred_at": rfc3339(record.occurred_at)}
+    if isinstance(record, Activation):
+        del fields["at"]
+        if record.at is not None:
+            fields["at"] = rfc3339(record.at)
+    return msgspec.json.encode(fields)
 
 
 def read(raw: bytes) -> Record:

@@ -73,10 +73,11 @@ def read_record(raw: bytes) -> RevisionRecord:
     return record
 
 
-def apply_record(active: Revision | None, raw: bytes) -> Revision:
+def apply_record(active: Revision | None, raw: bytes, following: int | None = None) -> Revision:
     """The revision that is active after a record; `active` itself when the record repeats it.
 
-    Two workers may both publish the first revision; the second record then changes nothing.
+    Two workers may both publish the first revision; the second record then changes nothing. `following` is the number
+    that the next revision must have, by default the one after the active one's.
 
     Raises:
         ConfigError: the record is broken, is not the next revision, or is not what its hash says; `active` stays.
@@ -85,7 +86,7 @@ def apply_record(active: Revision | None, raw: bytes) -> Revision:
     revision, findings = check_content(record.revision, record.config, record.config_sha256)
     if not findings and active is not None and (revision.id, revision.sha256) == (active.id, active.sha256):
         return active
-    following = 1 if active is None else active.id + 1
+    following = following or (1 if active is None else active.id + 1)
     if revision.id != following:
         findings.append(Finding(("revision",), f"must be the next one, {following}, but is {revision.id}"))
     if findings:

@@ -1,6 +1,7 @@
 """The log of configuration changes as the console follows it: read whole at the start, then record by record."""
 
 import asyncio
+from datetime import UTC, datetime
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -22,8 +23,13 @@ class Follower:
         self._log = TopicPartition(topic_name(settings, TOPIC), 0)
         self._consumer: AIOKafkaConsumer | None = None
         self._changed = asyncio.Condition()
-        self.state = Lifecycle()
+        self._state = Lifecycle()
         self.entries: list[Entry] = []
+
+    @property
+    def state(self) -> Lifecycle:
+        """What stands now."""
+        return self._state.at(datetime.now(UTC))
 
     async def start(self) -> None:
         """Read the log to its present end; raises `aiokafka.errors.KafkaError`."""
@@ -54,7 +60,7 @@ class Follower:
         assert self._consumer is not None
         for records in (await self._consumer.getmany(timeout_ms=timeout_ms)).values():
             for record in records:
-                self.state, entry = step(self.state, record.offset, record.value or b"")
+                self._state, entry = step(self._state, record.offset, record.value or b"")
                 self.entries.append(entry)
             async with self._changed:
                 self._changed.notify_all()

@@ -24,6 +24,11 @@ def shanghai(at: str | int | datetime) -> str:
     return at.astimezone(_SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def in_shanghai(text: str) -> datetime:
+    """The time that a form's field for one holds, of a Shanghai clock; raises `ValueError`."""
+    return datetime.fromisoformat(text).replace(tzinfo=_SHANGHAI)
+
+
 def yuan(fen: int) -> str:
     """An amount (fen) in yuan."""
     return f"{fen / 100:,.2f}".removesuffix(".00")

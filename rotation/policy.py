@@ -76,7 +76,7 @@ class Policy:
         self.revision = revision
         self.config = config
         self.states_version = states_version
-        self.known = {**(known or {}), revision.id: revision}
+        self.known: dict[int, Revision] = {**(known or {}), revision.id: revision}
         self.relax_order: tuple[str, ...] = tuple(config.rotation.relax_order)
         risk = config.rotation.capture_risk
         self.funders = funders = tuple(_compile(funder, states.get(funder.id), risk) for funder in config.funders)

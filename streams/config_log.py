@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from aiokafka import AIOKafkaProducer
@@ -69,8 +70,9 @@ class KafkaLog:
 
 
 async def read_log(log: ConfigLog) -> Standing:
-    """The log as far as it reaches now; raises what `log` raises."""
-    return Standing(*history(await log.values()))
+    """The log as far as it reaches, and what stands now; raises what `log` raises."""
+    state, entries = history(await log.values())
+    return Standing(state.at(datetime.now(UTC)), entries)
 
 
 async def write(log: ConfigLog, make: Callable[[Lifecycle], Record]) -> tuple[Record, Written]:
@@ -84,14 +86,14 @@ async def write(log: ConfigLog, make: Callable[[Lifecycle], Record]) -> tuple[Re
         advance(state, encode(record))
     except ConfigError as error:
         raise RecordRefused(record, None, str(error)) from None
-    written = await _read_back(log, await log.append(record))
+    written = await _read_back(log, await log.append(record), record.occurred_at)
     if written.entry.refused is not None:
         raise RecordRefused(record, written.entry.offset, written.entry.refused)
     return record, written
 
 
-async def _read_back(log: ConfigLog, offset: int) -> Written:
-    """What came of the record at `offset`: another one may have come before it."""
+async def _read_back(log: ConfigLog, offset: int, at: datetime) -> Written:
+    """What came of the record at `offset`, signed at `at`: another one may have come before it."""
     while True:
         records = await log.values()
         if any(each == offset for each, _ in records):
@@ -99,4 +101,4 @@ async def _read_back(log: ConfigLog, offset: int) -> Written:
         await asyncio.sleep(0.1)  # it is acknowledged, so it will be seen
     before, _ = history(each for each in records if each[0] < offset)
     after, entries = history(each for each in records if each[0] <= offset)
-    return Written(before, after, entries[-1])
+    return Written(before.at(at), after, entries[-1])

@@ -20,7 +20,9 @@ from config.problems import ConfigError
 from config.revisions import encode_record
 from config.rotation import Revision
 from config.settings import Settings
+from rotation.events import millis
 from rotation.outputs import FunderState
+from rotation.plan import Plan
 from rotation.policy import Policy
 from streams.ending import is_ending
 from streams.metrics import CONFIG_REFUSED, CONFIG_REVISION, CONFIG_SINCE, STATES_REFUSED
@@ -33,7 +35,7 @@ _state_decoder = msgspec.json.Decoder(FunderState)
 
 
 class Guide:
-    """Follows `rotation-config`, `funder-states` and `funder-peers`. `policy` is always the newest of the first two."""
+    """Follows `rotation-config`, `funder-states` and `funder-peers`. `plan` is always the newest of the first two."""
 
     def __init__(self, settings: Settings, first: Callable[[], Revision]) -> None:
         """`first` gives the first revision, for an empty log."""
@@ -47,17 +49,32 @@ class Guide:
         self._lifecycle = Lifecycle()
         self._known: dict[str, FunderState] = {}
         self._version = -1
-        self._policy: Policy | None = None
+        self._plan: Plan | None = None
+        self._policies: dict[int, Policy] = {}
+        self._made_active: dict[int, float] = {}
+        self._reached = 0
         self._consumer: AIOKafkaConsumer | None = None
         self._follower: asyncio.Task[None] | None = None
         self.on_change: Callable[[], None] = lambda: None
 
     @property
-    def policy(self) -> Policy:
-        """The newest revision and states, compiled. Only after `start`."""
-        if self._policy is None:
+    def plan(self) -> Plan:
+        """Which revision holds when, with the newest states, compiled. Only after `start`."""
+        if self._plan is None:
             raise RuntimeError("the guide has not started")
-        return self._policy
+        return self._plan
+
+    @property
+    def policy(self) -> Policy:
+        """What holds at the latest stream time that was reached."""
+        return self.plan.at(self._reached)
+
+    def reach(self, now: int) -> None:
+        """Stream time has come to `now` (ms) somewhere in this worker."""
+        self._reached = max(self._reached, now)
+        revision = self.policy.revision.id
+        CONFIG_REVISION.set(revision)
+        CONFIG_SINCE.set(self._made_active[revision])
 
     @property
     def states(self) -> dict[str, FunderState]:
@@ -111,31 +128,46 @@ class Guide:
 
     def _take(self, fetched: dict[TopicPartition, list[Any]]) -> bool:
         """Apply records; whether anything changed."""
-        before = (self._lifecycle.active, self._version)
+        before = (self._revisions(), self._version)
         for record in fetched.get(self._config, ()):
             self._take_change(record)
         for record in fetched.get(self._states, ()):
             self._take_state(record.offset, record.value)
         for record in fetched.get(self._peers, ()):
             self._take_peer(record.offset, record.key, record.value)
-        revision = self._lifecycle.active
-        if revision is None or before == (revision, self._version):
+        if self._lifecycle.active is None or before == (self._revisions(), self._version):
             return False
-        self._policy = Policy(revision, self._known, self._version, self._lifecycle.revisions)
+        self._compile(anew=before[1] != self._version)
         return True
 
+    def _revisions(self) -> list[tuple[datetime | None, int]]:
+        return [(since, revision.id) for since, revision in self._lifecycle.plan()]
+
+    def _compile(self, *, anew: bool) -> None:
+        """Make the plan; a policy stays the same one unless states changed, and knows of all revisions."""
+        plan = self._lifecycle.plan()
+        kept = {} if anew else self._policies
+        self._policies = {}
+        for _, revision in plan:
+            policy = kept.get(revision.id) or Policy(revision, self._known, self._version)
+            policy.known.update(self._lifecycle.revisions)
+            self._policies[revision.id] = policy
+        later = [(millis(since), self._policies[revision.id]) for since, revision in plan if since is not None]
+        self._plan = Plan(self._policies[plan[0][1].id], *later)
+        self.reach(self._reached)
+
     def _take_change(self, record: Any) -> None:
-        before = self._lifecycle.active
+        known = len(self._lifecycle.revisions)
         try:
             self._lifecycle = advance(self._lifecycle, record.value or b"")
         except ConfigError as error:
             CONFIG_REFUSED.inc()
             log.error("refused record %d of rotation-config, what stood before it stays: %s", record.offset, error)
         else:
-            active = self._lifecycle.active
-            if active is not None and active is not before:
-                CONFIG_REVISION.set(active.id)
-                CONFIG_SINCE.set(record.timestamp / 1000)
+            newest = len(self._lifecycle.revisions)
+            if newest > known:
+                since = self._lifecycle.since.get(newest)
+                self._made_active[newest] = record.timestamp / 1000 if since is None else since.timestamp()
 
     def _take_state(self, offset: int, value: bytes | None) -> None:
         try:

@@ -42,7 +42,7 @@ class History:
     def __init__(self, log: Log, draft: Revision) -> None:
         self.log = log
         self.draft = draft
-        self.active = log.lifecycle.revisions[len(log.lifecycle.revisions)]
+        self.active = log.lifecycle.past[-1]
         self._bare = _without_advice(draft)
         self._funders: dict[str, Funder] = {funder.id: funder for funder in draft.config.funders}
         self._offsets: defaultdict[str, list[int]] = defaultdict(list)

@@ -4,18 +4,18 @@ from typing import Any
 
 from aiohttp import web
 
-from config.changes import proposal, review, rollback
+from config.changes import activation, approval, proposal, rollback
 from config.difference import differences
 from config.lifecycle import Lifecycle
 from config.load import load_document
 from config.problems import ConfigError
-from config.records import Activation, Approval, Proposal, Record, RotationSwitch, Withdrawal
+from config.records import Proposal, Record, RotationSwitch, Withdrawal
 from config.revisions import first_revision
 from config.switches import rotates
 from config.written import yaml_text
 from console.desk import DESK
 from console.guard import Page
-from console.pages.writes import NotWritten, field, put, signature
+from console.pages.writes import NotWritten, field, moment, put, signature
 from console.render import page
 
 _SOURCE = "draft"
@@ -29,15 +29,17 @@ async def configuration(request: web.Request) -> web.Response:
 
 async def revision_page(request: web.Request) -> web.Response:
     """One revision: its content, and what it changed."""
-    revisions = request.app[DESK].follower.state.revisions
-    found = revisions.get(int(request.match_info["revision"]))
+    found = request.app[DESK].follower.state.revisions.get(int(request.match_info["revision"]))
     if found is None:
         raise web.HTTPNotFound
-    before = revisions.get(found.id - 1)
+    state = request.app[DESK].follower.state
+    before = next((each for each in reversed(state.past) if each.id < found.id), None)
     return page(
         request,
         "revision.html",
         revision=found,
+        since=state.since.get(found.id),
+        void=found.id in state.void,
         text=yaml_text(found),
         changes=[] if before is None else differences(before, found),
     )
@@ -104,16 +106,18 @@ async def draft_page(request: web.Request) -> web.Response:
 
 
 async def act(request: web.Request) -> web.Response:
-    """Approve or activate a draft as it was seen, or withdraw it."""
+    """Approve or activate a draft as it was seen, now or at a time of Shanghai, or withdraw it."""
     draft, what = request.match_info["draft"], request.match_info["what"]
     try:
         signed = await signature(request, needs_reason=what == "withdraw")
-        seen = await field(request, "seen")
+        seen, at = await field(request, "seen"), await moment(request)
 
         def make(state: Lifecycle) -> Record:
             if what == "withdraw":
                 return Withdrawal(**signed.fields(), draft=draft)
-            return review(Approval if what == "approve" else Activation, state, draft, signed, sha256=seen)
+            if what == "approve":
+                return approval(state, draft, signed, sha256=seen)
+            return activation(state, draft, signed, sha256=seen, at=at)
 
         await put(request, make)
     except NotWritten as error:
@@ -160,7 +164,8 @@ def _draft_page(request: web.Request, error: str = "") -> web.Response:
         status=409 if error else 200,
         error=error,
         draft=draft,
-        moved=draft.base != len(state.revisions),
+        moved=state.active is None or draft.base != state.active.id,
+        scheduled=state.scheduled if state.scheduled is not None and state.scheduled.draft == draft.id else None,
         changes=differences(base, draft.revision),
         text=yaml_text(draft.revision),
     )
@@ -179,9 +184,10 @@ def _configuration_page(request: web.Request, error: str = "") -> web.Response:
         text="" if active is None else yaml_text(active),
         rotates=active is not None and rotates(active),
         drafts=list(follower.state.drafts.values()),
+        scheduled=follower.state.scheduled,
         entries=[(entry, _subject(entry.record)) for entry in reversed(follower.entries[-shown:])],
         more=len(follower.entries) > shown,
-        earlier=sorted(follower.state.revisions, reverse=True)[1:],
+        earlier=[revision.id for revision in reversed(follower.state.past[:-1])],
     )
 
 

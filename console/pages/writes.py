@@ -10,6 +10,7 @@ from config.changes import NothingToChange, Signature
 from config.lifecycle import Lifecycle
 from config.records import Record
 from console.desk import DESK, author_of
+from console.render import in_shanghai
 from streams.config_log import KafkaLog, RecordRefused, Written, write
 
 
@@ -20,6 +21,15 @@ class NotWritten(Exception):
 async def field(request: web.Request, name: str) -> str:
     """A field of the form, without blanks around it; empty when it is not there."""
     return str((await request.post()).get(name, "")).strip()
+
+
+async def moment(request: web.Request) -> datetime | None:
+    """The form's time `at`, of a Shanghai clock; None when it has none. Raises `NotWritten` for what is no time."""
+    text = await field(request, "at")
+    try:
+        return in_shanghai(text) if text else None
+    except ValueError:
+        raise NotWritten("That is no time.") from None
 
 
 async def signature(request: web.Request, *, needs_reason: bool = True) -> Signature:

@@ -49,10 +49,12 @@ def approve(author: str, version: int = 0, base: int = 1, draft: str = "d") -> A
     )
 
 
-def activate(author: str, version: int = 0, base: int = 1, draft: str = "d") -> Activation:
-    """The activation of such a draft."""
+def activate(
+    author: str, version: int = 0, base: int = 1, draft: str = "d", *, at: datetime | None = None
+) -> Activation:
+    """The activation of such a draft, at once or at a time."""
     return Activation(
-        author=author, reason="now", occurred_at=AT, draft=draft, base=base, config_sha256=SHA256[version]
+        author=author, reason="now", occurred_at=AT, draft=draft, base=base, config_sha256=SHA256[version], at=at
     )
 
 

@@ -1,11 +1,14 @@
 """Whatever people do in whatever order, the life cycle of the configuration keeps its laws.
 
 Invariant: after any records, the revisions are numbered 1, 2, 3 … and never change; one record makes at most one; each
-that came of a draft was proposed on the revision before it and approved, after its last edit, by somebody who wrote
-none of its versions; what is refused changes nothing; every switch gives the configuration of its own document.
+that came of a draft was proposed on the revision active when it was activated and approved, after its last edit, by
+somebody who wrote none of its versions; what is refused changes nothing; every switch gives the configuration of its
+own document; what is void stays so and never holds; at most one waits for its time, and it holds from then on.
 """
 
 from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 
 import msgspec
 from hypothesis import given, settings
@@ -16,6 +19,7 @@ from config.problems import ConfigError
 from config.records import Activation, Approval, Proposal, Record, encode
 from config.rotation import RotationConfig
 from tests.config.changes import (
+    AT,
     SHA256,
     activate,
     active,
@@ -53,6 +57,16 @@ def reviewing(make: Callable[..., Record], author: str, draft: str, other: tuple
     return move
 
 
+def scheduling(author: str, draft: str, hours: int) -> Move:
+    """Activate a draft as it stands, so many hours after the day's beginning."""
+    return reviewing(partial(activate, at=AT + timedelta(hours=hours)), author, draft, None)
+
+
+def later(move: Move, hours: int) -> Move:
+    """The same, signed so many hours after the day's beginning."""
+    return lambda state: msgspec.structs.replace(move(state), occurred_at=AT + timedelta(hours=hours))
+
+
 def anyhow(record: Record) -> Move:
     """The record, whatever stands."""
     return lambda state: record
@@ -73,6 +87,8 @@ moves = st.lists(
         st.builds(reviewing, st.just(approve), people, drafts, seen_otherwise),
         st.builds(reviewing, st.just(activate), people, drafts, seen_otherwise),
         st.builds(anyhow, st.builds(withdraw, people, drafts) | switches),
+        st.builds(later, st.builds(scheduling, people, drafts, st.integers(0, 9)), st.integers(0, 9)),
+        st.builds(later, st.builds(anyhow, switches | st.builds(withdraw, people, drafts)), st.integers(0, 9)),
     ),
     min_size=10,
     max_size=40,
@@ -107,19 +123,26 @@ def test_the_laws_hold(story: list[Move]) -> None:
             state = advance(before, encode(record))
         except ConfigError:
             continue
+        stood = before.at(record.occurred_at)
         made = [state.revisions[id_] for id_ in state.revisions.keys() - before.revisions.keys()]
         assert {id_: state.revisions[id_] for id_ in before.revisions} == before.revisions
         assert list(state.revisions) == list(range(1, len(before.revisions) + len(made) + 1))
         if isinstance(record, Activation):
             version = witness.versions[record.draft][-1]
             (revision,) = made
-            assert (revision.id, revision.sha256) == (version.base + 1, version.config_sha256)
-            assert revision.id == active(before).id + 1
+            assert (active(stood).id, revision.sha256) == (version.base, version.config_sha256)
+            assert state.since.get(revision.id) == record.at
             assert witness.approvals[record.draft]
             assert all(each.config_sha256 == version.config_sha256 for each in witness.approvals[record.draft])
         else:
             assert len(made) == (record.kind not in ("propose", "approve", "withdraw"))
         witness.note(record)
+        assert before.void <= state.void
+        assert state.void - before.void <= {stood.scheduled.revision if stood.scheduled else 0}
+        holds = [(since, revision.id) for since, revision in state.plan()]
+        assert not state.void & {id_ for _, id_ in holds}
+        assert [since for since, _ in holds[1:]] == sorted(since for since, _ in holds[1:] if since is not None)
+        assert holds[-1][1] == active(state.at(AT + timedelta(days=1))).id
         assert all(_is_sound(state, draft) for draft in state.drafts.values())
     rules = active(after()).config.rotation
     for revision in state.revisions.values():

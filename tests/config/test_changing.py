@@ -4,6 +4,7 @@ Exit codes: 0 when the record counts, 1 when it is refused or nothing can be wri
 """
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,35 @@ def test_a_withdrawn_draft_is_gone(desk: Desk) -> None:
     assert desk.run("approve", "d", "--author", "li").exit_code == 1
 
 
+def test_an_activation_at_a_time(desk: Desk) -> None:
+    """It is shown while it waits, it can be withdrawn, and what comes between makes it void."""
+    at = (datetime.now(UTC) + timedelta(hours=8)).isoformat(timespec="milliseconds")
+    desk.propose("wei")
+    desk.run("approve", "d", "--author", "li")
+
+    scheduled = desk.tell("activate", "d", "--at", at, "--author", "wei")
+    told = at.replace("+00:00", "Z")
+    assert (scheduled["revision"], scheduled["at"], scheduled["config_sha256"]) == (2, told, SHA256[0])
+    assert f"becomes revision 2 at {told}" in desk.run("log").stdout
+    assert desk.tell("show")["revision"] == 1
+
+    paused = desk.tell("pause", "cf-west", "--author", "li", "--reason", "captures")
+    assert (paused["revision"], paused["void"]) == (3, 2)
+    assert [(each["revision"], each["at"], each["void"]) for each in desk.tell("log")[-2:]] == [
+        (2, told, None),
+        (3, None, 2),
+    ]
+    assert "becomes" not in desk.run("log").stdout
+    assert desk.run("rollback", "2", "--author", "li", "--reason", "never was").exit_code == 1
+
+    desk.tell("propose", desk.file(1), "--draft", "e", "--base", 3, "--author", "wei", "--reason", "more")
+    desk.run("approve", "e", "--author", "li")
+    assert desk.run("activate", "e", "--at", at, "--author", "wei").exit_code == 0
+    assert desk.tell("withdraw", "e", "--author", "wei", "--reason", "no more wanted")["void"] == 4
+    rolled = desk.tell("rollback", "--author", "li", "--reason", "it was our own call")
+    assert (rolled["revision"], desk.tell("show")["config"]) == (5, DOCUMENT)
+
+
 def test_the_log_tells_also_what_was_refused(desk: Desk, settings: Settings) -> None:
     """Who tried it, or that nobody can read it, and why it does not count."""
     Log(settings).publish(FIRST.replace(b'"revision":1', b'"revision":7'), b"?")
@@ -188,6 +218,8 @@ WRONG = [
     ("rollback", "zero", *REASON),
     ("rotation", "maybe", *REASON),
     ("approve",),
+    ("activate", "d", "--at", "tomorrow"),
+    ("activate", "d", "--at", "2026-12-01T00:00:00"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -108,6 +109,27 @@ def test_an_overtaken_draft_is_made_again(office: Office, document: Callable[[in
     assert draft_of(propose(edith, document(8), edith.get(f"{editor}&anew=1"))) == path
     assert "Another revision became active" not in edith.get(path).text
     edith.send(f"{path}/withdraw", {"reason": "a test"})
+
+
+def test_an_activation_waits_for_its_time(office: Office, document: Callable[[int], str]) -> None:
+    """The time is of a Shanghai clock; the pages show what waits, and it can be withdrawn."""
+    edith, otto = office.console.seated("edith"), office.console.seated("otto")
+    path = draft_of(propose(edith, document(9), edith.get("/configuration/edit")))
+    office.console.seated("april").send(f"{path}/approve", {"seen": ""})
+    at = datetime.now(timezone(timedelta(hours=8))) + timedelta(days=1)
+
+    assert "That is no time" in otto.send(f"{path}/activate", {"seen": "", "at": "soon"}).text
+    assert "must be later than" in otto.send(f"{path}/activate", {"seen": "", "at": "2020-01-01T00:00"}).text
+    sent = otto.send(f"{path}/activate", {"seen": "", "at": f"{at:%Y-%m-%dT%H:%M}"})
+    assert sent.status == 303
+    for page in (path, "/configuration"):
+        assert f"{at:%Y-%m-%d %H:%M}:00" in edith.get(page).text
+        assert "Waits for its time" in edith.get(page).text
+    assert log(office)[-1]["at"] == f"{at.astimezone(UTC):%Y-%m-%dT%H:%M}:00.000Z"
+
+    assert edith.send(f"{path}/withdraw", {"reason": "a test"}).status == 303
+    assert "Waits for its time" not in edith.get("/configuration").text
+    assert "It never was active" in edith.get(f"/configuration/revisions/{log(office)[-1]['void']}").text
 
 
 @pytest.mark.parametrize(

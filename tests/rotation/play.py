@@ -19,6 +19,7 @@ from rotation.book import MemoryBook
 from rotation.clock import DAY, MINUTE, shanghai_day
 from rotation.events import BorrowerEvent, CreditGrant, DrawdownOutcome, DrawdownRequest, Repayment
 from rotation.outputs import Decision, FunderState, encode
+from rotation.plan import Plan
 from rotation.policy import Policy
 from rotation.waves import run_against
 from streams.batches import PartitionBatch
@@ -236,8 +237,8 @@ class Play:
 
     def _handle(self, *records: Record) -> None:
         part = PartitionBatch(0, BORROWER_INPUTS, list(records), dict(self._stored), self._memo)
-        share = Share(Settings(clock="stream"), part, self._tenure, self._policy, latest=None, elapsed=self.now)
-        run_against(self.book, share.turns())
+        share = Share(Settings(clock="stream"), part, self._tenure, Plan(self._policy), latest=None, elapsed=self.now)
+        run_against(self.book, share.turns(self._policy))
         result = share.result()
         self._stored.update((key, value) for key, value in result.changes.items() if value is not None)
         self._memo = result.memo

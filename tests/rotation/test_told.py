@@ -14,6 +14,7 @@ from config.settings import Settings
 from rotation.book import MemoryBook
 from rotation.clock import DAY
 from rotation.events import BorrowerEvent, CreditGrant, DrawdownOutcome, DrawdownRequest, millis
+from rotation.plan import Plan
 from rotation.waves import run_against
 from streams.batches import Output, PartitionBatch, Record
 from streams.headers import SOURCE_HEADER, Source, header
@@ -38,8 +39,8 @@ class Partition:
         """One batch; what it says."""
         part = PartitionBatch(0, BORROWER_INPUTS, [self._record(e) for e in events], dict(self._stored), self._memo)
         tenure = Tenure({}, 0, 0.0)
-        share = Share(Settings(clock="stream"), part, tenure, self._policy, latest=None, elapsed=None)
-        run_against(self._book, share.turns())
+        share = Share(Settings(clock="stream"), part, tenure, Plan(self._policy), latest=None, elapsed=None)
+        run_against(self._book, share.turns(self._policy))
         result = share.result()
         self._stored.update((key, value) for key, value in result.changes.items() if value is not None)
         self._memo = result.memo

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
 from config.records import Activation, encode
@@ -83,6 +84,18 @@ def change(service: Service, *arguments: str, code: int = 0) -> Any:
     return told
 
 
+def activation_of(draft: Any, base: int) -> Activation:
+    """The activation of a draft as it was told, at once."""
+    return Activation(
+        author="wei",
+        reason="a test",
+        occurred_at=datetime.now(UTC),
+        draft=draft["draft"],
+        base=base,
+        config_sha256=draft["config_sha256"],
+    )
+
+
 def test_an_activation_reaches_both_within_2_seconds(pair: Service, tmp_path: Path) -> None:
     """Without a restart; a draft that is only approved decides nothing."""
     document = deepcopy(pair.document)
@@ -94,15 +107,7 @@ def test_an_activation_reaches_both_within_2_seconds(pair: Service, tmp_path: Pa
     change(pair, "approve", draft["draft"], "--author", "li")
     before, at = ask_for_nothing(pair, 0)
     assert pair.decisions(before)[0].expires_at == rfc3339(at + pair.document["holding"]["seconds"] * 1000)
-    activation = Activation(
-        author="wei",
-        reason="a test",
-        occurred_at=datetime.now(UTC),
-        draft=draft["draft"],
-        base=pair.revision,
-        config_sha256=draft["config_sha256"],
-    )
-    pair.publish(Item("rotation-config", encode(activation), b"config"))
+    pair.publish(Item("rotation-config", encode(activation_of(draft, pair.revision)), b"config"))
     pair.revision += 1
     until(lambda: [pair.workers.metric(n, "loanrouter_config_revision") for n in PAIR] == [pair.revision] * 2, 2)
     for partition in range(pair.settings.partitions):
@@ -110,6 +115,36 @@ def test_an_activation_reaches_both_within_2_seconds(pair: Service, tmp_path: Pa
         (decision,) = pair.decisions(drawdown_id)
         assert (decision.config_revision, decision.expires_at) == (pair.revision, rfc3339(at + 700_000))
         assert decision.config_sha256 == draft["config_sha256"]
+    change(pair, "rollback")
+    pair.wait_guided()
+
+
+def test_an_activation_at_a_time(pair: Service, tmp_path: Path) -> None:
+    """Both decide under it from its time on and not before, on every partition; so does what the gauge tells."""
+    document = deepcopy(pair.document)
+    document["holding"]["seconds"] = 800
+    file = tmp_path / "draft.yaml"
+    file.write_text(yaml.safe_dump(document))
+    draft = change(pair, "propose", str(file), "--author", "wei")
+    change(pair, "approve", draft["draft"], "--author", "li")
+    before, then = pair.revision, now() + 3000
+    activation = activation_of(draft, before)
+    scheduled = msgspec.structs.replace(activation, at=datetime.fromtimestamp(then / 1000, UTC))
+    pair.publish(Item("rotation-config", encode(scheduled), b"config"))
+    pair.revision += 1
+    asked: list[str] = []
+
+    def switched() -> bool:
+        asked.extend(ask_for_nothing(pair, partition)[0] for partition in range(pair.settings.partitions))
+        return [pair.workers.metric(n, "loanrouter_config_revision") for n in PAIR] == [before + 1] * 2
+
+    until(switched)
+    assert now() >= then
+    asked.extend(ask_for_nothing(pair, partition)[0] for partition in range(pair.settings.partitions))
+    decisions = [pair.decisions(drawdown_id)[0] for drawdown_id in asked]
+    late = {each.drawdown_id for each in decisions if each.decided_at >= rfc3339(then)}
+    assert {each.drawdown_id for each in decisions if each.config_revision == before + 1} == late
+    assert 0 < len(late) < len(asked)
     change(pair, "rollback")
     pair.wait_guided()
 
