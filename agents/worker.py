@@ -24,6 +24,7 @@ from streams.guide import Guide
 from streams.metrics import REGISTRY
 from streams.reservations import RedisBook
 from streams.topics import BORROWER_INPUTS, TopicsError, check_topics, missing_topics, topic_name
+from streams.unreachable import kafka_problem
 from streams.worker import running
 
 log = logging.getLogger("loanrouter.worker")
@@ -95,9 +96,10 @@ async def _wait_for_topics(settings: Settings) -> None:
             missing = await missing_topics(settings)
             if not missing:
                 break
-            problem = f"topics are missing, run `loanrouter topics create`: {', '.join(missing)}"
+            names = ", ".join(missing)
+            problem = f"topics are missing, or we may not see them; run `loanrouter topics create`: {names}"
         except (KafkaError, OSError) as error:
-            problem = f"Kafka at {settings.kafka} cannot be reached: {error}"
+            problem = f"Kafka at {settings.kafka}: {await kafka_problem(settings, error)}"
         if problem != said:
             log.warning("waiting to start: %s", problem)
             said = problem

@@ -6,9 +6,10 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import click
-from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from config.settings import Settings
+from streams.unreachable import kafka_problem
 
 T = TypeVar("T")
 
@@ -18,14 +19,8 @@ def ask(settings: Settings, work: Coroutine[Any, Any, T]) -> T:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         return asyncio.run(work)
-    except UnknownTopicOrPartitionError as error:
-        problem = f"{_words(error)}; create the topics first: loanrouter topics create"
-    except KafkaConnectionError:
-        problem = "cannot be reached"
     except (KafkaError, OSError) as error:
-        problem = _words(error)
+        problem = asyncio.run(kafka_problem(settings, error))
+        if isinstance(error, UnknownTopicOrPartitionError):
+            problem += "; create the topics first: loanrouter topics create"
     raise click.ClickException(f"Kafka at {settings.kafka}: {problem}")
-
-
-def _words(error: Exception) -> str:
-    return str(error.args[0]) if isinstance(error, KafkaError) and error.args else str(error)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import faust
+from faust.auth import Credentials, SSLCredentials
 from faust.transport.drivers.aiokafka import Transport
 from faust.types import AgentT
 from mode import CrashingSupervisor
@@ -53,6 +54,7 @@ class LoanrouterApp(faust.App):
         super().__init__(
             app_id(settings),
             broker=[f"aiokafka://{host}" for host in settings.kafka.split(",")],
+            broker_credentials=_credentials(settings),
             datadir=str(settings.data),
             Table=PartitionedTable,
             TableManager=QuickTableManager,
@@ -70,6 +72,7 @@ class LoanrouterApp(faust.App):
             topic_partitions=settings.partitions,
             topic_replication_factor=settings.replication,
             topic_disable_leader=True,
+            topic_allow_declare=False,  # they are there before the application is, and no worker may create any
             web_host=settings.web_address.rpartition(":")[0],  # it makes URLs of that
             web_bind=settings.web_host,
             web_port=settings.web_port,
@@ -80,13 +83,6 @@ class LoanrouterApp(faust.App):
             web_metrics_enabled=False,
         )
         self.readiness.add_pages()
-
-    @property
-    def client_args(self) -> dict[str, Any]:
-        """How aiokafka clients connect and authenticate, without the addresses."""
-        args = self.settings.kafka_client_args()
-        del args["bootstrap_servers"]
-        return args
 
     def batch_agent(
         self, name: str, *, topics: Sequence[str], table: str, mark: Mark | None = None
@@ -138,6 +134,19 @@ def create_app(settings: Settings) -> LoanrouterApp:
     for name in ("faust", "aiokafka", "mode"):
         logging.getLogger(name).setLevel(logging.WARNING)
     return LoanrouterApp(settings)
+
+
+def _credentials(settings: Settings) -> Credentials | None:
+    """How the library's own clients authenticate: as all others do, in its words."""
+    args = settings.kafka_client_args()
+    if "sasl_mechanism" in args:
+        return faust.SASLCredentials(
+            mechanism=args["sasl_mechanism"],
+            username=args["sasl_plain_username"],
+            password=args["sasl_plain_password"],
+            ssl_context=args.get("ssl_context"),
+        )
+    return SSLCredentials(args["ssl_context"]) if "ssl_context" in args else None
 
 
 def check_versions() -> None:

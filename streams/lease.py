@@ -43,8 +43,10 @@ class LeaseListener(ConsumerRebalanceListener):
 class LeasedConsumerThread(AIOKafkaConsumerThread):
     """The driver's consumer thread, which also remembers the last answered heartbeat.
 
-    Wraps `GroupCoordinator._do_heartbeat` (aiokafka 0.14.0), which keeps that time to itself; overrides
-    `_create_worker_consumer` for the longest wait of a fetch, and so as to read what is committed only.
+    Wraps two methods of `GroupCoordinator` (aiokafka 0.14.0): `_do_heartbeat`, which keeps that time to itself, and
+    `_push_error_to_user`, which stops the coordination, as when we may not use the group, until somebody asks why; the
+    driver never asks. Overrides `_create_worker_consumer` for the longest wait of a fetch, and so as to read what is
+    committed only.
     """
 
     last_heartbeat = float("-inf")
@@ -73,6 +75,13 @@ class LeasedConsumerThread(AIOKafkaConsumerThread):
             return answered
 
         coordinator._do_heartbeat = timed_beat
+        push = coordinator._push_error_to_user
+
+        def crash(error: Exception) -> Any:
+            asyncio.run_coroutine_threadsafe(self.app.crash(error), self.parent_loop)
+            return push(error)
+
+        coordinator._push_error_to_user = crash
 
     async def on_thread_stop(self) -> None:
         """Call when the thread stops: what the driver does, but also while Kafka is away."""

@@ -1,9 +1,9 @@
 """An idempotent producer that sends whole record batches and waits for Kafka's answer.
 
-Overrides of the aiokafka driver's `Producer` (faust-streaming 0.15.3): its settings (`acks=all`, idempotence,
-security). `send_batches` goes straight to aiokafka (0.14.0): the library's buffer gives up waiting after 0.1 s and only
-logs what failed. `pack` reaches through aiokafka's `BatchBuilder` to the C builder inside: its own `append` takes more
-than twice as long.
+Overrides of the aiokafka driver's `Producer` (faust-streaming 0.15.3): its settings (`acks=all`, idempotence).
+`send_batches` goes straight to aiokafka (0.14.0): the library's buffer gives up waiting after 0.1 s and only logs what
+failed. `pack` reaches through aiokafka's `BatchBuilder` to the C builder inside: its own `append` takes more than twice
+as long.
 """
 
 import asyncio
@@ -30,12 +30,9 @@ _NO_HEADERS: list[tuple[str, bytes | None]] = []
 
 
 class BatchProducer(driver.Producer):
-    """Producer of the application; its connection settings are the app's `client_args`."""
+    """Producer of the application."""
 
     app: "LoanrouterApp"
-
-    def _settings_auth(self) -> Mapping[str, Any]:
-        return self.app.client_args
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": self.app.settings.kafka_idempotence}

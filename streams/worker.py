@@ -13,9 +13,11 @@ import uvloop
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from config.settings import Settings
 from streams.app import LoanrouterApp
 from streams.changelogs import check_changelog
 from streams.store import Identity
+from streams.unreachable import kafka_problem
 
 T = TypeVar("T")
 RETRY_SECONDS = 0.5
@@ -70,7 +72,7 @@ async def _set_partitions(app: LoanrouterApp) -> Identity:
     """
     agents = app.batch_agents.values()
     wanted = {topic for agent in agents for topic in (*agent.topics, agent.table.changelog_topic_name)}
-    cluster, counts = await _patiently(partial(_partition_counts, app, sorted(wanted)))
+    cluster, counts = await _patiently(app.settings, partial(_partition_counts, app, sorted(wanted)))
     changelogs = {}
     for agent in agents:
         changelog = agent.table.changelog_topic_name
@@ -84,8 +86,9 @@ async def _set_partitions(app: LoanrouterApp) -> Identity:
 async def _check_changelogs(app: LoanrouterApp) -> None:
     for agent in app.batch_agents.values():
         table = agent.table
-        partitions = table.changelog_topic.partitions or 0
-        await _patiently(partial(check_changelog, app.settings, table.changelog_topic_name, partitions, agent.topics))
+        changelog, partitions = table.changelog_topic_name, table.changelog_topic.partitions or 0
+        ask = partial(check_changelog, app.settings, changelog, partitions, agent.topics)
+        await _patiently(app.settings, ask)
 
 
 async def _partition_counts(app: LoanrouterApp, topics: list[str]) -> tuple[str, dict[str, int]]:
@@ -103,7 +106,7 @@ async def _partition_counts(app: LoanrouterApp, topics: list[str]) -> tuple[str,
         await admin.close()
 
 
-async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+async def _patiently(settings: Settings, ask: Callable[[], Awaitable[T]]) -> T:
     """Ask Kafka until it answers, and tell now and then why the start waits."""
     waited = 0.0
     while True:
@@ -112,7 +115,7 @@ async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
         except _NotYet as error:
             problem = str(error)
         except (KafkaError, OSError) as error:
-            problem = f"Kafka cannot be reached: {error}"
+            problem = f"Kafka at {settings.kafka}: {await kafka_problem(settings, error)}"
         if waited % REMIND_SECONDS == 0:
             log.warning("waiting to start; %s", problem)
         await asyncio.sleep(RETRY_SECONDS)

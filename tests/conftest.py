@@ -10,7 +10,7 @@ import redis
 
 from config.settings import Settings
 from streams.embedded import EmbeddedKafka, EmbeddedRedis, free_port
-from tests.brokers import ApacheKafka
+from tests.brokers import ApacheKafka, SecuredKafka
 
 
 class Broker(NamedTuple):
@@ -37,6 +37,13 @@ def embedded_kafka() -> Iterator[EmbeddedKafka]:
 def apache_kafka() -> Iterator[ApacheKafka]:
     """Apache Kafka, shared by the session: who crashes it brings it back."""
     with ApacheKafka() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def secured_kafka() -> Iterator[SecuredKafka]:
+    """Apache Kafka that asks who comes, shared by the session."""
+    with SecuredKafka() as broker:
         yield broker
 
 

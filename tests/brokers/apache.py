@@ -33,8 +33,8 @@ class ApacheKafka:
     """
 
     def __init__(self, cluster: "ApacheCluster | None" = None) -> None:
-        self._home = Path(tempfile.mkdtemp(prefix="loanrouter-kafka-"))
-        self._properties = self._home / "server.properties"
+        self.home = Path(tempfile.mkdtemp(prefix="loanrouter-kafka-"))
+        self._properties = self.home / "server.properties"
         self._process: subprocess.Popen[bytes] | None = None
         self._cluster = cluster
         self.port = free_port()
@@ -115,7 +115,7 @@ class ApacheKafka:
 
     @property
     def _log(self) -> Path:
-        return self._home / "broker.log"
+        return self.home / "broker.log"
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -134,7 +134,7 @@ class ApacheKafka:
             controller.listener.names=CONTROLLER
             listeners=PLAINTEXT://{self.bootstrap},CONTROLLER://{LOOPBACK}:{self.controller_port}
             advertised.listeners=PLAINTEXT://{self.bootstrap}
-            log.dirs={self._home / "data"}
+            log.dirs={self.home / "data"}
             offsets.topic.replication.factor={len(nodes)}
             offsets.topic.num.partitions=5
             transaction.state.log.replication.factor={len(nodes)}
@@ -144,10 +144,20 @@ class ApacheKafka:
             broker.heartbeat.interval.ms=500
             group.min.session.timeout.ms=1000
             log.cleaner.dedupe.buffer.size=33554432
+            {self._more_properties()}
             """
         )
         cluster = self._cluster.cluster_id if self._cluster is not None else _cluster_id()
-        run([*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._properties)])
+        known = ["format", f"--cluster-id={cluster}", "-c", str(self._properties), *self._users()]
+        run([*_java(), "kafka.tools.StorageTool", *known])
+
+    def _more_properties(self) -> str:
+        """Further lines of its properties, which win over those before."""
+        return ""
+
+    def _users(self) -> list[str]:
+        """Arguments that give the users it knows from the beginning."""
+        return []
 
     def wait_until_it_serves(self) -> None:
         """Wait until it serves a client; `BrokerError` after 60 seconds."""
@@ -174,7 +184,7 @@ class ApacheKafka:
         """Kill it if it runs, and delete its data."""
         if self._process is not None:
             self.kill()
-        shutil.rmtree(self._home)
+        shutil.rmtree(self.home)
 
 
 class ApacheCluster:

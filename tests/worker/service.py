@@ -64,9 +64,10 @@ class Letter(NamedTuple):
 class Service:
     """Workers on topics of their own. What they say is read as far as somebody waits for it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, workers: Settings | None = None) -> None:
+        """`workers`: the settings of its workers, when they connect as somebody else."""
         self.settings = settings
-        self.workers = Workers(settings)
+        self.workers = Workers(workers or settings)
         self.document: dict[str, Any] = yaml.safe_load(settings.config.read_text())
         self.revision = 1
         self.states_version = -1
