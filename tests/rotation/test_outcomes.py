@@ -52,8 +52,9 @@ def answer(status: str, at: int = LATER, **changes: Any) -> DrawdownOutcome:
 
 
 def told(status: Any, at: int = LATER, *, late: bool = False) -> FunderOutcome:
-    """What the funders' agent hears of it."""
-    return FunderOutcome("cf-west", "A", status, at, late, attempt=1, decided_at=T0)
+    """What the funders' agent hears of it: of a loan also how much was lent."""
+    lent = 600_000 if status == "disbursed" else 0
+    return FunderOutcome("cf-west", "A", status, at, late, attempt=1, decided_at=T0, amount=lent)
 
 
 @pytest.mark.parametrize("status", STATUSES)
