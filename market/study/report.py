@@ -63,7 +63,7 @@ def _table(rows: Sequence[Row]) -> str:
             _shown(row.capture_closed, 1, 2),
             _shown(row.against_lock_in, 1e-5, 0),
             _shown(row.against_rotation, 1e-5, 0),
-            "–" if row.detected_share is None else f"{row.detected_share:.0%}",
+            _found(row),
             "–" if row.detection_days is None else f"{row.detection_days:.0f}",
             f"{row.false_steps_a_year:.2f}",
             _shown(row.top_share, 1, 2),
@@ -80,32 +80,31 @@ def _table(rows: Sequence[Row]) -> str:
 
 
 def markdown_table(rows: Sequence[Row]) -> str:
-    """The rows that a page of documentation would show."""
-    heads = (
-        "scenario", "policy", "good borrowers captured, %", "net revenue, million yuan", "regret closed",
-        "capture closed", "net over lock-in, k yuan", "net over rotation, k yuan", "found", "median days",
-        "false steps a funder-year", "top share, %", "seeds",
-    )  # fmt: skip
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for row in rows:
-        found = "–" if row.detected_share is None or not row.detection_days else f"{row.detected_share:.0%}"
-        cells = (
-            row.scenario,
-            f"`{row.policy}`",
-            _shown(row.captured_share, 100, 1),
-            _shown(row.revenue, 1e-8, 2),
-            _shown(row.regret_closed, 1, 2),
-            _shown(row.capture_closed, 1, 2),
-            _shown(row.against_lock_in, 1e-5, 0),
-            _shown(row.against_rotation, 1e-5, 0),
-            found,
-            "–" if row.detection_days is None else f"{row.detection_days:.0f}",
-            f"{row.false_steps_a_year:.2f}",
-            _shown(row.top_share, 100, 0),
-            str(row.revenue.seeds),
-        )
-        lines.append("| " + " | ".join(cells).replace("&nbsp;", " ") + " |")
-    return "\n".join(lines) + "\n"
+    """The rows as a page of documentation shows them, without columns that tell nothing of any."""
+    columns: dict[str, Callable[[Row], str]] = {
+        "scenario": lambda row: row.scenario,
+        "policy": lambda row: f"`{row.policy}`",
+        "good borrowers captured, %": lambda row: _shown(row.captured_share, 100, 1),
+        "net revenue, million yuan": lambda row: _shown(row.revenue, 1e-8, 2),
+        "regret closed": lambda row: _shown(row.regret_closed, 1, 2),
+        "capture closed": lambda row: _shown(row.capture_closed, 1, 2),
+        "net over lock-in, k yuan": lambda row: _shown(row.against_lock_in, 1e-5, 0),
+        "net over rotation, k yuan": lambda row: _shown(row.against_rotation, 1e-5, 0),
+        "of bound, %": lambda row: _shown(row.of_bound, 100, 1),
+        "found": _found,
+        "median days": lambda row: "–" if row.detection_days is None else f"{row.detection_days:.0f}",
+        "false steps a funder-year": lambda row: f"{row.false_steps_a_year:.2f}",
+        "top share, %": lambda row: _shown(row.top_share, 100, 0),
+        "seeds": lambda row: str(row.revenue.seeds),
+    }
+    told = {head: [cell(row).replace("&nbsp;", " ") for row in rows] for head, cell in columns.items()}
+    told = {head: cells for head, cells in told.items() if set(cells) != {"–"}}
+    lines = [list(told), ["---"] * len(told), *zip(*told.values(), strict=True)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _found(row: Row) -> str:
+    return "–" if row.detected_share is None else f"{row.detected_share:.0%}"
 
 
 def _shown(estimate: Estimate | None, scale: float, digits: int) -> str:

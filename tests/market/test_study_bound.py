@@ -80,7 +80,7 @@ def test_no_policy_exceeds_it(name: str, policy: str) -> None:
 
 @pytest.mark.parametrize("conduct", ["immediate", "offline", "tightening", "honest"])
 def test_a_prospect_is_what_replies_come_to_on_average(conduct: str) -> None:
-    """Fees and captures of many replies to the same drawdown, within four standard errors."""
+    """Loans, and fees less captures, of many replies to the same drawdown, within four standard errors."""
     scenario = load_scenario("mixed", CONFIGURATION)
     funder = next(each for each in CONFIGURATION.config.funders if each.id == "bank-a")
     behaves = Conduct(behaviour=conduct, from_day=0, intensity=3.0)  # type: ignore[arg-type]
@@ -90,16 +90,19 @@ def test_a_prospect_is_what_replies_come_to_on_average(conduct: str) -> None:
     )
     known, at, amount, number = Relation(loans=2, last=START, elsewhere=1), START + 30 * DAY, 300_000, 4_000
     until = at + 25 * DAY
-    came = []
+    came, loans = [], 0
     for seed in range(number):
         reply = strategic.reply(someone, known, at, Random(seed))
         lost = reply.captured or (reply.campaign is not None and at + reply.campaign <= until)
+        loans += reply.status == "disbursed"
         fee = amount * funder.fee_bp // 10_000 if reply.status == "disbursed" else 0
         came.append(fee - LOSS_PER_CAPTURE * lost)
     mean = sum(came) / number
     error = (sum((each - mean) ** 2 for each in came) / number**2) ** 0.5
     prospect = strategic.prospect(someone, known, amount, at, until)
     assert prospect.value == pytest.approx(mean, abs=4 * error)
+    lends = prospect.lends
+    assert loans / number == pytest.approx(lends, abs=4 * (lends * (1 - lends) / number) ** 0.5)
 
 
 def test_the_command_tells_it() -> None:

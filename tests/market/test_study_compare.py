@@ -122,6 +122,8 @@ def test_runs_made_apart_are_gathered(tmp_path: Path) -> None:
     table = _command("gather", str(tmp_path), "--markdown").stdout.splitlines()
     assert len(table) == 4
     assert len({line.count("|") for line in table}) == 1
+    assert "over lock-in" in table[0]
+    assert "over rotation" not in table[0], "a column that tells nothing is left out"
     assert "| mixed | `truth` |" in table[3]
 
 
