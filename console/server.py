@@ -15,11 +15,12 @@ from console.desk import DESK, Desk
 from console.follower import Follower
 from console.guard import Page, add_headers, guarded
 from console.keys import connect
-from console.pages import borrowers, configuration, funders, overview, people, what_if
+from console.pages import borrowers, configuration, funders, overview, people, shadow, what_if
 from console.people import People
 from console.projection import project
 from console.render import problem
 from console.sessions import Sessions
+from console.shadows import Shadows
 from console.trials import Trials
 from streams.reservations import RedisBook
 
@@ -31,6 +32,7 @@ PAGES: tuple[Page, ...] = (
     *funders.PAGES,
     *configuration.PAGES,
     *what_if.PAGES,
+    *shadow.PAGES,
     *people.PAGES,
 )
 _LARGEST_REQUEST = 2 * 1024 * 1024
@@ -47,7 +49,8 @@ async def desk_of(settings: Settings) -> AsyncIterator[Desk]:
         await redis.ping()
         await follower.start()
         users = People(redis, settings)
-        yield Desk(settings, users, Sessions(redis, settings, users), follower, Board(redis, settings), book, trials)
+        sessions, board, shadows = Sessions(redis, settings, users), Board(redis, settings), Shadows(redis, settings)
+        yield Desk(settings, users, sessions, follower, board, book, trials, shadows)
     finally:
         await trials.stop()
         await follower.stop()
