@@ -6,8 +6,7 @@ from console.desk import DESK
 from console.guard import Page
 from console.pages.what_if import draft_of
 from console.render import page
-from whatif.shadow import KINDS
-from whatif.shadow_told import tables
+from whatif.shadow_told import KINDS, tables
 
 
 async def show(request: web.Request) -> web.Response:

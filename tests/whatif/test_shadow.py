@@ -14,7 +14,8 @@ from streams.headers import POSITION_HEADER, Position, header
 from streams.log import LogRecord
 from streams.topics import BORROWER_INPUTS
 from tests.replay.logs import LOGS, records
-from whatif.shadow import FOLLOWED, Seen, Shadow
+from whatif.shadow import FOLLOWED, Shadow
+from whatif.shadow_told import Seen
 
 
 def revision_of(log: list[LogRecord], edit: Callable[[dict[str, Any]], None] = lambda document: None) -> Revision:
