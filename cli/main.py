@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "replay": _Subcommand("cli.replay:replay", "Decide a recorded log again, byte for byte."),
     "market": _Subcommand("cli.market:market", "Compare policies on a simulated market of strategic funders."),
     "what-if": _Subcommand("cli.what_if:what_if", "Tell what a draft would have done to recorded traffic."),
+    "shadow": _Subcommand("cli.shadow:shadow", "Decide live traffic under a draft too, without effect."),
     "export": _Subcommand("cli.export:export", "Write recorded traffic as Parquet."),
     "dead-letters": _Subcommand("cli.deadletters:dead_letters", "List and re-drive input that could not be used."),
 }

@@ -8,11 +8,11 @@ from typing import BinaryIO
 import click
 import msgspec
 from rich.console import Console
-from rich.table import Table as RichTable
 
 from cli.export import archive
 from cli.main import settings_from_env
 from cli.recorded import parquet_option, progress_bar
+from cli.tables import show
 from config.lifecycle import Lifecycle
 from config.load import load_file
 from config.problems import ConfigError
@@ -69,13 +69,14 @@ def what_if(
 def _answer(folder: Path, draft: str, *, lines: bool) -> Report:
     summary = read_summary(folder)
     shared = read_shared(folder, summary)
-    revision = _draft(draft, shared.lifecycle)
+    revision = named_revision(draft, shared.lifecycle)
     with progress_bar("Replaying", summary.of("drawdown-requests"), lines=lines) as (advance, _):
         outcome = replay_both(folder, revision, advance)
     return report(outcome, History(shared, revision))
 
 
-def _draft(name: str, state: Lifecycle) -> Revision:
+def named_revision(name: str, state: Lifecycle) -> Revision:
+    """What a file, the id of an open draft or of a revision, or the word active means; raises `ConfigError`."""
     if Path(name).is_file():
         return first_revision(load_file(Path(name)))
     number = int(name) if name.isdecimal() else 0
@@ -88,14 +89,8 @@ def _draft(name: str, state: Lifecycle) -> Revision:
 
 
 def _show(answer: Report) -> None:
+    show(tables(answer))
     console = Console()
-    for table in tables(answer):
-        shown = RichTable(title=table.title, title_justify="left")
-        for n, name in enumerate(table.columns):
-            shown.add_column(name, justify="right" if n else "left")
-        for row in table.rows:
-            shown.add_row(*row)
-        console.print(shown)
     if answer.answer == "yes":
         console.print("The record can tell what this draft would have brought.")
     else:

@@ -9,6 +9,7 @@ from console.board import Board
 from console.follower import Follower
 from console.people import People
 from console.sessions import Sessions, Visit
+from console.shadows import Shadows
 from console.tokens import Tokens
 from console.trials import Trials
 from streams.reservations import RedisBook
@@ -17,7 +18,7 @@ from streams.reservations import RedisBook
 @dataclass(frozen=True, slots=True)
 class Desk:
     """The console's parts: users, their sessions and tokens, the configuration's log as it is followed, the board, the
-    reservations, the what-ifs."""
+    reservations, the what-ifs, what shadows have seen."""
 
     settings: Settings
     people: People
@@ -27,6 +28,7 @@ class Desk:
     board: Board
     book: RedisBook
     trials: Trials
+    shadows: Shadows
 
 
 DESK = web.AppKey("desk", Desk)

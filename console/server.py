@@ -15,11 +15,12 @@ from console.desk import DESK, Desk
 from console.follower import Follower
 from console.guard import Page, add_headers, guarded
 from console.keys import connect
-from console.pages import api, borrowers, configuration, funders, overview, people, tokens, what_if
+from console.pages import api, borrowers, configuration, funders, overview, people, shadow, tokens, what_if
 from console.people import People
 from console.projection import project
 from console.render import problem
 from console.sessions import Sessions
+from console.shadows import Shadows
 from console.tokens import Tokens
 from console.trials import Trials
 from streams.reservations import RedisBook
@@ -32,6 +33,7 @@ PAGES: tuple[Page, ...] = (
     *funders.PAGES,
     *configuration.PAGES,
     *what_if.PAGES,
+    *shadow.PAGES,
     *people.PAGES,
     *tokens.PAGES,
     *api.PAGES,
@@ -52,7 +54,8 @@ async def desk_of(settings: Settings) -> AsyncIterator[Desk]:
         await follower.start()
         users = People(redis, settings)
         sessions, handed_out = Sessions(redis, settings, users), Tokens(redis, settings, users)
-        yield Desk(settings, users, sessions, handed_out, follower, Board(redis, settings), book, trials)
+        board, shadows = Board(redis, settings), Shadows(redis, settings)
+        yield Desk(settings, users, sessions, handed_out, follower, board, book, trials, shadows)
     finally:
         await trials.stop()
         await follower.stop()

@@ -22,6 +22,16 @@ PAGES = {
     "Make a token": "创建令牌",
     "Good for how many days": "有效天数",
     "Make it": "创建",
+    "In the shadow": "影子运行",
+    "This content of the draft has not been in the shadow yet. It is started where the workers run:": (
+        "草案的当前内容尚未影子运行。请在运行 worker 的环境中启动："
+    ),
+    "Decided live traffic too, without effect": "同时对实时流量做出决策（不生效）",
+    "Taken to have room, since the draft changes quota or guarantee": "草案更改了额度或担保，此处视为有余量",
+    "The last ones that differ": "最近的不同决策",
+    "What does it decide in the shadow?": "影子运行的决策如何？",
+    "given up": "已放宽",
+    "Active": "当前生效",
     "Activate at that time": "到时生效",
     "Activate now": "立即生效",
     "From (Shanghai time)": "生效时间（上海时间）",
@@ -268,6 +278,19 @@ MEANINGS = {
 
 #: Of the report of a what-if.
 REPORT = {
+    "Decisions compared": "已比较的决策",
+    "Decisions routed, by funder": "各资方所得决策",
+    "Decisions that would go elsewhere": "去向不同的决策",
+    "Funders out, by reason": "按原因统计的排除资方数",
+    "all": "全部",
+    "share": "占比",
+    "active": "当前生效",
+    "draft": "草案",
+    "the same": "相同",
+    "another funder": "不同资方",
+    "held instead of routed": "由路由变为暂缓",
+    "routed instead of held": "由暂缓变为路由",
+    "the same, for other reasons": "结果相同，原因不同",
     "Share of decisions that each funder gets, before and after": "各资方所得决策的占比，之前与之后",
     "Borrowers by the share of their top funder, before and after": "按首位资方占比统计的借款人，之前与之后",
     "Change of loans, money lent and fees in per cent, with 95% intervals": (

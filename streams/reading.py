@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import UnknownTopicOrPartitionError
@@ -22,20 +23,10 @@ async def read_topics(
     `aiokafka.errors.KafkaError` when no broker answers or a topic is missing.
     """
     wanted = {topic_name(settings, name): name for name in names}
-    existing = await partition_counts(settings)
-    if missing := wanted.keys() - existing.keys():
-        raise UnknownTopicOrPartitionError(f"no such topic: {', '.join(sorted(missing))}")
-    consumer = AIOKafkaConsumer(**settings.kafka_consumer_args(), auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        partitions = [TopicPartition(topic, number) for topic in wanted for number in range(existing[topic])]
-        consumer.assign(partitions)
-        begins = await consumer.beginning_offsets(partitions)
-        ends = await consumer.end_offsets(partitions)
+    async with _consuming(settings, wanted) as (consumer, begins, ends):
+        partitions = list(begins)
         left = {tp for tp in partitions if begins[tp] < ends[tp]}
         total(sum(ends[tp] - begins[tp] for tp in left))
-        for tp in partitions:
-            consumer.seek(tp, begins[tp])
         consumer.pause(*(tp for tp in partitions if tp not in left))
         seen: set[TopicPartition] = set()
         while left:
@@ -49,8 +40,63 @@ async def read_topics(
                         yield _log_record(record, wanted[tp.topic])
             # A position passes offsets that hold no record, as compaction and transactions leave them.
             left = {tp for tp in left if await consumer.position(tp) < ends[tp]}
+
+
+@asynccontextmanager
+async def _consuming(
+    settings: Settings, wanted: Iterable[str]
+) -> AsyncIterator[tuple[AIOKafkaConsumer, dict[TopicPartition, int], dict[TopicPartition, int]]]:
+    """A consumer at the beginning of these topics (names as on the broker), where they begin, and where they end."""
+    existing = await partition_counts(settings)
+    if missing := set(wanted) - existing.keys():
+        raise UnknownTopicOrPartitionError(f"no such topic: {', '.join(sorted(missing))}")
+    consumer = AIOKafkaConsumer(**settings.kafka_consumer_args(), auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic, number) for topic in wanted for number in range(existing[topic])]
+        consumer.assign(partitions)
+        begins = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        for tp in partitions:
+            consumer.seek(tp, begins[tp])
+        yield consumer, begins, ends
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
+
+
+class Following(NamedTuple):
+    """Topics as they are followed: where each partition (topic by its contract name, number) began and then ended.
+
+    `batches` are what comes, each time within a second, also when that is nothing, and whether it is all up to `ends`.
+    """
+
+    begins: dict[tuple[str, int], int]
+    ends: dict[tuple[str, int], int]
+    batches: AsyncIterator[tuple[list[LogRecord], bool]]
+
+
+@asynccontextmanager
+async def following(settings: Settings, names: Iterable[str]) -> AsyncIterator[Following]:
+    """Follow topics (contract names) from their beginning on, without a consumer group.
+
+    Raises `aiokafka.errors.KafkaError` when no broker answers or a topic is missing.
+    """
+    wanted = {topic_name(settings, name): name for name in names}
+    async with _consuming(settings, wanted) as (consumer, begins, ends):
+
+        async def batches() -> AsyncIterator[tuple[list[LogRecord], bool]]:
+            left = set(begins)
+            while True:
+                fetched = await consumer.getmany(timeout_ms=1000)
+                records = [_log_record(each, wanted[tp.topic]) for tp, some in fetched.items() for each in some]
+                # A position passes offsets that hold no record, as compaction and transactions leave them.
+                left = {tp for tp in left if await consumer.position(tp) < ends[tp]}
+                yield records, not left
+
+        def named(offsets: dict[TopicPartition, int]) -> dict[tuple[str, int], int]:
+            return {(wanted[tp.topic], tp.partition): offset for tp, offset in offsets.items()}
+
+        yield Following(named(begins), named(ends), batches())
 
 
 async def stop_consumer(consumer: AIOKafkaConsumer) -> None:

@@ -18,7 +18,7 @@ from rotation.events import BorrowerEvent, DrawdownRequest
 from rotation.ledger import ask_of
 from rotation.policy import Policy
 from rotation.reservations import Reserve, Reserved, Room, reservation_id
-from rotation.state import Drawdown, LedgerEntry
+from rotation.state import Borrower, Drawdown, LedgerEntry
 from rotation.turn import Turn
 from whatif.book import LaneBook
 from whatif.estimate import BLOCKS, NOBODY, Samples
@@ -64,13 +64,7 @@ class AsItWas(Side):
         if made.funder_id is None:
             return
         due = made.at + self._history.waits(made.config_revision)
-        borrower = self.borrowers[made.customer_id]
-        borrower.ledger.append(
-            LedgerEntry(
-                made.drawdown_id, made.attempt, made.funder_id, made.at, due, request.amount, request.risk_grade
-            )
-        )
-        borrower.seen[made.funder_id] = max(made.at, borrower.seen.get(made.funder_id, made.at))
+        enter(self.borrowers[made.customer_id], made, made.funder_id, request.amount, request.risk_grade, due)
         key = reservation_id(made.customer_id, made.drawdown_id, made.attempt)
         asked = Reserve(key, (), request.amount, made.at, shanghai_day(made.at), due)
         self.book.put(asked, made.funder_id)
@@ -99,7 +93,7 @@ class AsItWas(Side):
             candidates = alike
         elif made.status != "rejected":
             policy = self._history.policy(made.funder_states_version)
-            drawdown = _drawdown(request, made)
+            drawdown = drawdown_of(request, made.attempt)
             ask = ask_of(made.customer_id, self.borrowers[made.customer_id], drawdown, made.at)
             candidates = run(decide(policy, ask), partial(self._room, made)).candidates
         if made.status == "held" and not candidates:
@@ -148,7 +142,14 @@ class AsItWas(Side):
             column.append(number)
 
 
-def _drawdown(request: DrawdownRequest, made: Recorded) -> Drawdown:
+def enter(borrower: Borrower, made: Recorded, funder_id: str, amount: int, risk_grade: str, due: int) -> None:
+    """Let a recorded decision for a funder happen to its borrower; `due` is when the reservation ends (ms)."""
+    borrower.ledger.append(LedgerEntry(made.drawdown_id, made.attempt, funder_id, made.at, due, amount, risk_grade))
+    borrower.seen[funder_id] = max(made.at, borrower.seen.get(funder_id, made.at))
+
+
+def drawdown_of(request: DrawdownRequest, attempt: int) -> Drawdown:
+    """What the rules look at in an attempt at a drawdown."""
     return Drawdown(
         drawdown_id=request.drawdown_id,
         fingerprint=b"",
@@ -160,5 +161,5 @@ def _drawdown(request: DrawdownRequest, made: Recorded) -> Drawdown:
         expires_at=0,
         exclude_funders=request.exclude_funders or [],
         trace=[],
-        attempt=made.attempt,
+        attempt=attempt,
     )

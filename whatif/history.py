@@ -36,30 +36,21 @@ def _shared(folder: Path, summary: Summary) -> Iterator[LogRecord]:
             yield from read_partition(folder, summary, topic, partition)
 
 
-class History:
-    """The draft's policies under the recorded funders' states, and what both sides' loans bring in."""
+class Drafted:
+    """The draft's policies under the funders' states that were published."""
 
-    def __init__(self, log: Log, draft: Revision) -> None:
-        self.log = log
+    def __init__(self, draft: Revision) -> None:
         self.draft = draft
-        self.active = log.lifecycle.past[-1]
         self._bare = _without_advice(draft)
-        self._funders: dict[str, Funder] = {funder.id: funder for funder in draft.config.funders}
         self._offsets: defaultdict[str, list[int]] = defaultdict(list)
         self._states: defaultdict[str, list[FunderState]] = defaultdict(list)
-        for offset, _, state in log.states:
-            self._offsets[state.funder_id].append(offset)
-            self._states[state.funder_id].append(state)
         self.base = Policy(self._bare, {}, -1)
         self._policies: dict[int, Policy] = {}
-        self._limits = {id_: Policy(revision, {}, -1).limits for id_, revision in log.lifecycle.revisions.items()}
-        self._fees = {
-            id_: {funder.id: funder.fee_bp for funder in revision.config.funders}
-            for id_, revision in log.lifecycle.revisions.items()
-        }
-        self.known_funders = log.funder_ids | self._funders.keys()
-        self.funder_ids = sorted(self.known_funders)
-        self.places = {funder_id: place for place, funder_id in enumerate(self.funder_ids)}
+
+    def learn(self, offset: int, state: FunderState) -> None:
+        """The next record of `funder-states`."""
+        self._offsets[state.funder_id].append(offset)
+        self._states[state.funder_id].append(state)
 
     def policy(self, version: int) -> Policy:
         """The draft's policy with the funders' states up to this offset."""
@@ -72,6 +63,30 @@ class History:
             for table in _OF_THE_REVISION:
                 setattr(known, table, getattr(self.base, table))
         return known
+
+    def _state(self, funder_id: str, version: int) -> FunderState | None:
+        place = bisect_right(self._offsets.get(funder_id, []), version)
+        return self._states[funder_id][place - 1] if place else None
+
+
+class History(Drafted):
+    """The draft's policies under the recorded funders' states, and what both sides' loans bring in."""
+
+    def __init__(self, log: Log, draft: Revision) -> None:
+        super().__init__(draft)
+        self.log = log
+        self.active = log.lifecycle.past[-1]
+        self._funders: dict[str, Funder] = {funder.id: funder for funder in draft.config.funders}
+        for offset, _, state in log.states:
+            self.learn(offset, state)
+        self._limits = {id_: Policy(revision, {}, -1).limits for id_, revision in log.lifecycle.revisions.items()}
+        self._fees = {
+            id_: {funder.id: funder.fee_bp for funder in revision.config.funders}
+            for id_, revision in log.lifecycle.revisions.items()
+        }
+        self.known_funders = log.funder_ids | self._funders.keys()
+        self.funder_ids = sorted(self.known_funders)
+        self.places = {funder_id: place for place, funder_id in enumerate(self.funder_ids)}
 
     def pass_rate(self, funder_id: str, risk_grade: str, version: int) -> float:
         """What the platform took a funder's pass rate to be."""
@@ -102,10 +117,6 @@ class History:
         """What it brings in under the draft; as recorded at a funder that the draft does not have."""
         funder = self._funders.get(funder_id)
         return self.fee_bp(funder_id, revision) if funder is None else funder.fee_bp
-
-    def _state(self, funder_id: str, version: int) -> FunderState | None:
-        place = bisect_right(self._offsets.get(funder_id, []), version)
-        return self._states[funder_id][place - 1] if place else None
 
 
 def _without_advice(revision: Revision) -> Revision:

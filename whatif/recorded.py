@@ -55,9 +55,17 @@ class Recorded(msgspec.Struct, gc=False):
         raw = bytes(self.excluded)
         if not any(code.encode() in raw for code in RESERVATION_CODES):
             return {}
-        excluded = msgspec.json.decode(raw, type=dict[str, list[str]])
         rooms: tuple[Room, ...] = ("quota_exhausted", "guarantee_ratio")
-        return {funder_id: code for funder_id, codes in excluded.items() for code in rooms if code in codes}
+        return {funder_id: code for funder_id, codes in self.codes().items() for code in rooms if code in codes}
+
+    def codes(self) -> dict[str, list[str]]:
+        """The codes of each funder that was out."""
+        return msgspec.json.decode(bytes(self.excluded), type=dict[str, list[str]])
+
+    @classmethod
+    def read(cls, value: bytes | None) -> "Recorded":
+        """Read the value of a record of `routing-decisions`; raises `msgspec.DecodeError`."""
+        return _decoder.decode(value or b"")
 
 
 _decoder = msgspec.json.Decoder(Recorded)
@@ -85,7 +93,7 @@ class Records:
         self._decisions: list[Recorded] = []
         for record in read_partition(folder, summary, "routing-decisions", partition):
             try:
-                decision = _decoder.decode(record.value or b"")
+                decision = Recorded.read(record.value)
             except msgspec.DecodeError as error:
                 where = f"routing-decisions, partition {partition}, offset {record.offset}"
                 raise ValueError(f"{where}: not a decision: {error}") from None

@@ -15,7 +15,8 @@ from whatif.tables import tables
 _PATH = "/configuration/drafts/{draft}/what-if"
 
 
-def _draft(request: web.Request) -> Draft:
+def draft_of(request: web.Request) -> Draft:
+    """The open draft that the address names."""
     draft = request.app[DESK].follower.state.drafts.get(request.match_info["draft"])
     if draft is None:
         raise web.HTTPNotFound
@@ -29,7 +30,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def progress(request: web.Request) -> web.Response:
     """How far it is, as JSON."""
-    running = request.app[DESK].trials.running(_draft(request).revision.sha256)
+    running = request.app[DESK].trials.running(draft_of(request).revision.sha256)
     if running is None:
         return web.json_response({"running": False})
     return web.json_response({"running": True, "step": running.step, "done": running.done, "total": running.total})
@@ -37,7 +38,7 @@ async def progress(request: web.Request) -> web.Response:
 
 async def plot(request: web.Request) -> web.Response:
     """A plot of the result."""
-    trial = await request.app[DESK].trials.result(_draft(request).revision.sha256)
+    trial = await request.app[DESK].trials.result(draft_of(request).revision.sha256)
     number = int(request.match_info["number"])
     if trial is None or number >= len(trial.plots):
         raise web.HTTPNotFound
@@ -48,7 +49,7 @@ async def plot(request: web.Request) -> web.Response:
 
 async def act(request: web.Request) -> web.Response:
     """Run it, or cancel it."""
-    draft, trials, author = _draft(request), request.app[DESK].trials, author_of(request)
+    draft, trials, author = draft_of(request), request.app[DESK].trials, author_of(request)
     if request.match_info["what"] == "cancel":
         await trials.cancel(draft.revision.sha256, author)
     else:
@@ -60,7 +61,7 @@ async def act(request: web.Request) -> web.Response:
 
 
 async def _show(request: web.Request, error: str = "") -> web.Response:
-    draft, trials = _draft(request), request.app[DESK].trials
+    draft, trials = draft_of(request), request.app[DESK].trials
     trial = await trials.result(draft.revision.sha256)
     return page(
         request,

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "explain": ("dd-1",),
     "replay": (),
     "what-if": ("config/rotation.yaml",),
+    "shadow": ("config/rotation.yaml",),
     "export": (".pytest_cache/nowhere",),
     "market scenarios": (),
     "market run": ("mixed",),
