@@ -13,6 +13,7 @@ import faust
 from agents.reserve import Reservations
 from agents.share import Share
 from agents.tenure import Tenure
+from agents.trail import Trail
 from config.settings import Settings
 from rotation.reservations import FunderLimits
 from rotation.waves import Waves, waves
@@ -67,7 +68,8 @@ class Router:
             await self._reservations.keep()
         policy = self._guide.policy
         began = monotonic()
-        shares = [self._share(part, batch) for part in batch.partitions]
+        trail = Trail.begin()
+        shares = [self._share(part, batch, trail) for part in batch.partitions]
         decoded = monotonic()
         self._reserving = 0.0
         turns = (turn for share in shares for turn in share.turns())
@@ -78,6 +80,8 @@ class Router:
         await batch.commit(results)
         for share in shares:
             share.settle()
+        if trail is not None:
+            trail.tell()
         self._worked += monotonic() - started
         if not batch.is_tick:
             _DECODE.observe(decoded - began)
@@ -96,7 +100,7 @@ class Router:
         except StopIteration:
             pass
 
-    def _share(self, part: PartitionBatch, batch: Batch) -> Share:
+    def _share(self, part: PartitionBatch, batch: Batch, trail: Trail | None) -> Share:
         now = monotonic() - self._worked
         tenure = self._tenures.get(part.partition)
         if tenure is None or tenure.generation != batch.generation:
@@ -105,4 +109,5 @@ class Router:
             tenure.last_records = now
         wall = int(time() * 1000) if self._settings.clock == "wall" else None
         quiet = batch.is_tick and now - tenure.last_records > QUIET_SECONDS
-        return Share(self._settings, part, tenure, self._guide.policy, latest=wall, elapsed=wall if quiet else None)
+        elapsed = wall if quiet else None
+        return Share(self._settings, part, tenure, self._guide.policy, latest=wall, elapsed=elapsed, trail=trail)

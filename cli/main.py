@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from cli.logs import log_refusal
 from config.settings import Settings, SettingsError
 
 
@@ -51,6 +52,10 @@ class _LazyGroup(click.Group):
             return super().invoke(ctx)
         except SettingsError as error:
             raise click.UsageError(str(error)) from None
+        except click.ClickException as error:
+            if not log_refusal(error.format_message()):
+                raise
+            ctx.exit(error.exit_code)
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -26,6 +26,7 @@ def test_the_choices_of_a_setting_are_good_values() -> None:
     meant = {name.strip("`"): meaning for name, _, meaning in rows(section(PAGE, "Settings"))}
     for name in (
         "LOANROUTER_LOG_LEVEL",
+        "LOANROUTER_LOG_FORMAT",
         "LOANROUTER_CLOCK",
         "LOANROUTER_KAFKA_IDEMPOTENCE",
         "LOANROUTER_KAFKA_SASL_MECHANISM",
