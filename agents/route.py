@@ -13,6 +13,7 @@ import faust
 from agents.reserve import Reservations
 from agents.share import Share
 from agents.tenure import Tenure
+from agents.tracing import Tracing
 from agents.trail import Trail
 from config.settings import Settings
 from rotation.reservations import FunderLimits
@@ -33,7 +34,10 @@ _DECODE, _CORE, _RESERVE = (BATCH_SECONDS.labels("route", stage) for stage in ("
 class Router:
     """Routes batches of the borrower topics."""
 
-    def __init__(self, settings: Settings, guide: Guide, reservations: Reservations) -> None:
+    def __init__(
+        self, settings: Settings, guide: Guide, reservations: Reservations, tracing: Tracing | None = None
+    ) -> None:
+        self._tracing = tracing
         self._settings = settings
         self._guide = guide
         self._reservations = reservations
@@ -68,7 +72,7 @@ class Router:
             await self._reservations.keep()
         policy = self._guide.policy
         began = monotonic()
-        trail = Trail.begin()
+        trail = Trail.begin(self._tracing)
         shares = [self._share(part, batch, trail) for part in batch.partitions]
         decoded = monotonic()
         self._reserving = 0.0
