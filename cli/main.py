@@ -19,6 +19,7 @@ SUBCOMMANDS = {
     "demo": _Subcommand("cli.demo:demo", "Everything embedded, with simulated borrowers, live in the terminal."),
     "worker": _Subcommand("cli.worker:worker", "Run one stream worker."),
     "topics": _Subcommand("cli.topics:topics", "Create the Kafka topics."),
+    "synthetic": _Subcommand("cli.synthetic:synthetic", "A synthetic borrower, to measure the whole path."),
     "console": _Subcommand("cli.console:console", "The web console for risk officers."),
     "config": _Subcommand("cli.config:config", "Check, show, compare and change rotation configurations."),
     "explain": _Subcommand("cli.explain:explain", "Explain one drawdown's decisions, funder by funder."),
