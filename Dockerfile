@@ -10,7 +10,7 @@ WORKDIR /src
 
 # Dependencies are a layer of their own: it changes only with the lock file.
 COPY pyproject.toml uv.lock README.md ./
-RUN uv sync --frozen --no-dev --no-install-project --no-cache
+RUN uv sync --frozen --no-dev --extra otel --no-install-project --no-cache
 
 COPY agents agents
 COPY capture capture
@@ -21,7 +21,7 @@ COPY market market
 COPY rotation rotation
 COPY streams streams
 COPY whatif whatif
-RUN HATCH_BUILD_HOOK_ENABLE_MYPYC=1 uv sync --frozen --no-dev --no-editable --no-cache
+RUN HATCH_BUILD_HOOK_ENABLE_MYPYC=1 uv sync --frozen --no-dev --extra otel --no-editable --no-cache
 
 
 FROM python:3.11-slim

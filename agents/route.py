@@ -13,6 +13,8 @@ import faust
 from agents.reserve import Reservations
 from agents.share import Share
 from agents.tenure import Tenure
+from agents.tracing import Tracing
+from agents.trail import Trail
 from config.settings import Settings
 from rotation.plan import Plan
 from rotation.reservations import FunderLimits
@@ -33,7 +35,10 @@ _DECODE, _CORE, _RESERVE = (BATCH_SECONDS.labels("route", stage) for stage in ("
 class Router:
     """Routes batches of the borrower topics."""
 
-    def __init__(self, settings: Settings, guide: Guide, reservations: Reservations) -> None:
+    def __init__(
+        self, settings: Settings, guide: Guide, reservations: Reservations, tracing: Tracing | None = None
+    ) -> None:
+        self._tracing = tracing
         self._settings = settings
         self._guide = guide
         self._reservations = reservations
@@ -68,7 +73,8 @@ class Router:
             await self._reservations.keep()
         plan = self._guide.plan
         began = monotonic()
-        shares = [self._share(part, batch, plan) for part in batch.partitions]
+        trail = Trail.begin(self._tracing)
+        shares = [self._share(part, batch, plan, trail) for part in batch.partitions]
         decoded = monotonic()
         self._reserving = 0.0
         for policy in plan.policies:
@@ -81,6 +87,8 @@ class Router:
         for share in shares:
             share.settle()
             self._guide.reach(share.due)
+        if trail is not None:
+            trail.tell()
         self._worked += monotonic() - started
         if not batch.is_tick:
             _DECODE.observe(decoded - began)
@@ -99,7 +107,7 @@ class Router:
         except StopIteration:
             pass
 
-    def _share(self, part: PartitionBatch, batch: Batch, plan: Plan) -> Share:
+    def _share(self, part: PartitionBatch, batch: Batch, plan: Plan, trail: Trail | None) -> Share:
         now = monotonic() - self._worked
         tenure = self._tenures.get(part.partition)
         if tenure is None or tenure.generation != batch.generation:
@@ -108,4 +116,5 @@ class Router:
             tenure.last_records = now
         wall = int(time() * 1000) if self._settings.clock == "wall" else None
         quiet = batch.is_tick and now - tenure.last_records > QUIET_SECONDS
-        return Share(self._settings, part, tenure, plan, latest=wall, elapsed=wall if quiet else None)
+        elapsed = wall if quiet else None
+        return Share(self._settings, part, tenure, plan, latest=wall, elapsed=elapsed, trail=trail)

@@ -7,6 +7,7 @@ from time import time
 import msgspec
 
 from agents.tenure import Tenure
+from agents.trail import Trail
 from config.settings import Settings
 from rotation.decide import Steps
 from rotation.events import BorrowerEvent, CaptureSignal, DrawdownRequest
@@ -52,6 +53,7 @@ class Share:
     `latest` is the wall clock (ms), None with the stream clock; `elapsed` is the wall clock when time alone may
     move this partition. Where another policy begins to hold while stream time goes from the last batch to this one's
     end, the share has several stages: what happens before that time, and then, beginning at that very time, the rest.
+    `trail` gathers what is told of single decisions.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Share:
         *,
         latest: int | None,
         elapsed: int | None,
+        trail: Trail | None = None,
     ) -> None:
         self.partition = part.partition
         self._settings = settings
@@ -70,6 +73,7 @@ class Share:
         self._tenure = tenure
         self._plan = plan
         self._latest = latest
+        self._trail = trail
         self._memo = _memo_decoder.decode(part.memo) if part.memo else Memo(0, [0] * len(BORROWER_INPUTS))
         self._outputs: list[Output] = []
         self._turns: dict[str, Turn] = {}
@@ -204,8 +208,10 @@ class Share:
                 position = step.position
                 if self._latest is not None:  # on the stream clock a record's age is the market's, not ours
                     self._caused.append((step.record.timestamp, trace))
-            headers = (*(said.trace if said.by_time else trace), (POSITION_HEADER, position.encode()))
-            self._say("routing-decisions", key, said.value, said.now, headers)
+            carried = tuple(said.trace) if said.by_time else trace
+            self._say("routing-decisions", key, said.value, said.now, (*carried, (POSITION_HEADER, position.encode())))
+            if self._trail is not None:
+                self._trail.decided(said.value, carried, None if step is None or said.by_time else step.record)
         for application in turn.applications:
             self._say("credit-applications", key, encode(application), self._memo.clock, trace)
         for event in turn.for_funders:
@@ -230,6 +236,8 @@ class Share:
     def _refuse(self, record: Record, reason: str, detail: str) -> None:
         self._tally[metrics.DEAD_LETTERS, (reason,)] += 1
         self._outputs.append(dead_letter(self._settings, record, reason, detail))
+        if self._trail is not None:
+            self._trail.refused(record, reason)
 
     def _count(self) -> None:
         """Count what was said: by few keys, since every decision passes here."""

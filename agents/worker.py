@@ -14,6 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from agents.funders import FunderBook
 from agents.reserve import Reservations
 from agents.route import Router
+from agents.tracing import Tracing, tracing
 from agents.vitals import Vitals
 from config.rotation import Revision
 from config.settings import Settings
@@ -45,20 +46,21 @@ async def serving(settings: Settings, first: Callable[[], Revision]) -> AsyncIte
     book = RedisBook.connect(settings.redis_client_args(), settings.topic_prefix, settings.partitions)
     try:
         await guide.start()
-        app = worker_app(settings, guide, book)
-        async with running(app):
-            ticker = asyncio.create_task(_tick(app, guide), name="ticker")
-            try:
-                yield app
-            finally:
-                ticker.cancel()
+        with tracing() as spans:
+            app = worker_app(settings, guide, book, spans)
+            async with running(app):
+                ticker = asyncio.create_task(_tick(app, guide), name="ticker")
+                try:
+                    yield app
+                finally:
+                    ticker.cancel()
     finally:
         await guide.stop()
         await book.aclose()
 
 
-def worker_app(settings: Settings, guide: Guide, book: RedisBook) -> LoanrouterApp:
-    """The application with both agents and its pages."""
+def worker_app(settings: Settings, guide: Guide, book: RedisBook, spans: Tracing | None) -> LoanrouterApp:
+    """The application with both agents and its pages; `spans` traces decisions."""
     app = create_app(settings)
     requests = topic_name(settings, "drawdown-requests")
 
@@ -80,7 +82,7 @@ def worker_app(settings: Settings, guide: Guide, book: RedisBook) -> LoanrouterA
         return frozenset(tp.partition for tp in app.consumer.assignment() if tp.topic == requests)
 
     reservations = Reservations(book, guide, app.batch_agents["route"].table, held)
-    router = Router(settings, guide, reservations)
+    router = Router(settings, guide, reservations, spans)
     vitals = Vitals(app, guide, router, book)
     app.task(vitals.watch)
     app.readiness.register("lag", vitals.waits)

@@ -1,7 +1,6 @@
 """`loanrouter console`: the web console."""
 
 import asyncio
-import logging
 import signal
 
 import click
@@ -9,6 +8,7 @@ from redis.exceptions import RedisError
 
 from cli.address import refuse_taken
 from cli.kafka import ask
+from cli.logs import begin_log
 from cli.main import settings_from_env
 from config.settings import Settings
 from console.people import FIRST_ADMIN
@@ -25,7 +25,7 @@ def console() -> None:
     The first start makes the user admin, and prints a one-time password for it, once.
     """
     settings = settings_from_env()
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    begin_log(settings)
     refuse_taken("LOANROUTER_CONSOLE", settings.console_host, settings.console_port)
     try:
         ask(settings, _run(settings))

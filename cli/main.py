@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from cli.logs import log_refusal
 from config.settings import Settings, SettingsError
 
 
@@ -18,6 +19,7 @@ SUBCOMMANDS = {
     "demo": _Subcommand("cli.demo:demo", "Everything embedded, with simulated borrowers, live in the terminal."),
     "worker": _Subcommand("cli.worker:worker", "Run one stream worker."),
     "topics": _Subcommand("cli.topics:topics", "Create the Kafka topics."),
+    "synthetic": _Subcommand("cli.synthetic:synthetic", "A synthetic borrower, to measure the whole path."),
     "console": _Subcommand("cli.console:console", "The web console for risk officers."),
     "config": _Subcommand("cli.config:config", "Check, show, compare and change rotation configurations."),
     "explain": _Subcommand("cli.explain:explain", "Explain one drawdown's decisions, funder by funder."),
@@ -52,6 +54,10 @@ class _LazyGroup(click.Group):
             return super().invoke(ctx)
         except SettingsError as error:
             raise click.UsageError(str(error)) from None
+        except click.ClickException as error:
+            if not log_refusal(error.format_message()):
+                raise
+            ctx.exit(error.exit_code)
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

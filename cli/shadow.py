@@ -19,7 +19,7 @@ from config.revisions import rfc3339
 from config.rotation import Revision
 from config.settings import Settings
 from console.shadows import Shadows
-from streams.config_log import read_log
+from streams.config_log import KafkaLog, read_log
 from streams.reading import following
 from whatif.shadow import FOLLOWED, Shadow
 from whatif.shadow_told import Watch, tables
@@ -59,7 +59,7 @@ def shadow(draft: str, seconds: int | None, as_json: bool) -> None:
 
 
 async def _watch(settings: Settings, name: str, seconds: int | None) -> Watch:
-    revision = named_revision(name, (await read_log(settings)).state)
+    revision = named_revision(name, (await read_log(KafkaLog(settings))).state)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -6,6 +6,7 @@ import click
 
 from agents.worker import serving
 from cli.address import refuse_taken
+from cli.logs import begin_log
 from cli.main import settings_from_env
 from config.load import load_file
 from config.problems import ConfigError
@@ -24,7 +25,7 @@ def worker() -> None:
     LOANROUTER_WEB serves /livez, /readyz and /metrics.
     """
     settings = settings_from_env()
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    begin_log(settings)
     logging.getLogger("aiokafka").setLevel(logging.WARNING)
     _check_surroundings(settings)
     try:

@@ -59,6 +59,7 @@ class Settings:
     session_timeout_seconds: int = 30
     ready_lag_seconds: int = 60
     log_level: str = "INFO"
+    log_format: Literal["text", "json"] = "text"
     redis_password: str | None = field(default=None, repr=False)
     console_redis_password: str | None = field(default=None, repr=False)
     redis_ssl_cafile: Path | None = None
@@ -346,6 +347,7 @@ VARIABLES = (
         "DEBUG, INFO, WARNING or ERROR",
         _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
     ),
+    Variable("LOANROUTER_LOG_FORMAT", "log_format", "text or json", _one_of("text", "json")),
     Variable("LOANROUTER_REDIS_PASSWORD", "redis_password", "a password", str),
     Variable("LOANROUTER_CONSOLE_REDIS_PASSWORD", "console_redis_password", "a password", str),
     Variable("LOANROUTER_CONSOLE_TOKEN", "console_token", "a token of the console", _token),

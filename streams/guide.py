@@ -132,9 +132,9 @@ class Guide:
         for record in fetched.get(self._config, ()):
             self._take_change(record)
         for record in fetched.get(self._states, ()):
-            self._take_state(record.offset, record.value)
+            self._take_state(record)
         for record in fetched.get(self._peers, ()):
-            self._take_peer(record.offset, record.key, record.value)
+            self._take_peer(record)
         if self._lifecycle.active is None or before == (self._revisions(), self._version):
             return False
         self._compile(anew=before[1] != self._version)
@@ -162,29 +162,29 @@ class Guide:
             self._lifecycle = advance(self._lifecycle, record.value or b"")
         except ConfigError as error:
             CONFIG_REFUSED.inc()
-            log.error("refused record %d of rotation-config, what stood before it stays: %s", record.offset, error)
+            _refused("rotation-config, what stood before it stays", record, error)
         else:
             newest = len(self._lifecycle.revisions)
             if newest > known:
                 since = self._lifecycle.since.get(newest)
                 self._made_active[newest] = record.timestamp / 1000 if since is None else since.timestamp()
 
-    def _take_state(self, offset: int, value: bytes | None) -> None:
+    def _take_state(self, record: Any) -> None:
         try:
-            state = _state_decoder.decode(value or b"")
+            state = _state_decoder.decode(record.value or b"")
         except msgspec.DecodeError as error:
             STATES_REFUSED.inc()
-            log.error("refused record %d of funder-states: %s", offset, error)
+            _refused("funder-states", record, error)
         else:
             self._known = {**self._known, state.funder_id: state}
-            self._version = offset
+            self._version = record.offset
 
-    def _take_peer(self, offset: int, key: bytes | None, value: bytes | None) -> None:
+    def _take_peer(self, record: Any) -> None:
         try:
-            self.peers[(key or b"").decode()] = decode_peer(value or b"")
+            self.peers[(record.key or b"").decode()] = decode_peer(record.value or b"")
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             STATES_REFUSED.inc()
-            log.error("refused record %d of funder-peers: %s", offset, error)
+            _refused("funder-peers", record, error)
 
     async def _publish_first(self) -> None:
         """Put the file's configuration into the log. Of two workers that do, the first one counts."""
@@ -201,3 +201,8 @@ class Guide:
             await producer.send_and_wait(self._config.topic, value=record, key=b"config", partition=0)
         finally:
             await producer.stop()
+
+
+def _refused(what: str, record: Any, error: Exception) -> None:
+    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+    log.error("refused record %d of %s: %s", record.offset, what, error, extra=place)

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "demo": (),
     "worker": (),
     "console": (),
+    "synthetic": (),
     "topics create": (),
     "config check": ("config/rotation.yaml",),
     "config show": (),
@@ -44,12 +45,12 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "dead-letters replay": ("--yes",),
 }
 #: What prints a list or a document for other programs too.
-WITH_JSON = set(COMMANDS) - {"worker", "console"}
+WITH_JSON = set(COMMANDS) - {"worker", "console", "synthetic"}
 #: What asks Kafka and does not wait for it.
 ASKING = [
     name
     for name in COMMANDS
-    if name not in ("config check", "config diff", "worker", "demo") and not name.startswith("market")
+    if name not in ("config check", "config diff", "worker", "synthetic", "demo") and not name.startswith("market")
 ]
 GROUPS = ["topics", "config", "market", "dead-letters"]
 
@@ -167,7 +168,7 @@ def test_wrong_use_is_told(words: str, says: str) -> None:
     assert "secret" not in result.output
 
 
-@pytest.mark.parametrize("name", [*ASKING, "worker", "demo"])
+@pytest.mark.parametrize("name", [*ASKING, "worker", "synthetic", "demo"])
 def test_a_bad_setting_is_wrong_use(name: str) -> None:
     """2, with the variable and what it must be, before anything is done."""
     result = run(*name.split(), *COMMANDS[name], env={"LOANROUTER_PARTITIONS": "eight"})

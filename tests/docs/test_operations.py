@@ -5,7 +5,7 @@ import re
 from prometheus_client.metrics import MetricWrapperBase
 
 from config.settings import VARIABLES, Settings
-from streams import metrics
+from streams import metrics, synthetic
 from streams.delays import DelayHistogram
 from tests.docs.pages import ROOT, page, rows, section
 
@@ -26,6 +26,7 @@ def test_the_choices_of_a_setting_are_good_values() -> None:
     meant = {name.strip("`"): meaning for name, _, meaning in rows(section(PAGE, "Settings"))}
     for name in (
         "LOANROUTER_LOG_LEVEL",
+        "LOANROUTER_LOG_FORMAT",
         "LOANROUTER_CLOCK",
         "LOANROUTER_KAFKA_IDEMPOTENCE",
         "LOANROUTER_KAFKA_SASL_MECHANISM",
@@ -48,6 +49,15 @@ def test_the_metrics_are_those_registered() -> None:
     assert {name.strip("`"): kind for name, kind, _ in rows(section(PAGE, "Metrics"))} == registered
     ours = [family for family in metrics.REGISTRY.collect() if family.name.startswith("loanrouter_")]
     assert len(registered) == len(ours)
+
+
+def test_the_metrics_of_the_synthetic_borrower_are_those_registered() -> None:
+    """All that it serves, with their kinds."""
+    registered = {
+        family.name + ("_total" if family.type == "counter" else ""): family.type
+        for family in synthetic.REGISTRY.collect()
+    }
+    assert {name.strip("`"): kind for name, kind, _ in rows(section(PAGE, "Synthetic borrower"))} == registered
 
 
 def test_no_other_document_names_a_metric_or_variable_that_is_not_there() -> None:

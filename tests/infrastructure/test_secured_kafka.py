@@ -165,7 +165,7 @@ async def begin_configuration(settings: Settings) -> None:
 
 def test_the_documented_access_is_that_of_the_commands() -> None:
     """Each row is tried here."""
-    assert {who for who, *_ in TABLE} == {"worker", *COMMANDS}
+    assert {who for who, *_ in TABLE} == {"worker", "`synthetic`", *COMMANDS}
 
 
 def test_commands_with_the_documented_access(secured_kafka: SecuredKafka, settings: Settings) -> None:

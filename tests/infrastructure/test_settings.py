@@ -40,6 +40,7 @@ ACCEPTED = [
     ("LOANROUTER_SESSION_TIMEOUT_SECONDS", "4", {"session_timeout_seconds": 4}),
     ("LOANROUTER_READY_LAG_SECONDS", "5", {"ready_lag_seconds": 5}),
     ("LOANROUTER_LOG_LEVEL", "WARNING", {"log_level": "WARNING"}),
+    ("LOANROUTER_LOG_FORMAT", "json", {"log_format": "json"}),
     ("LOANROUTER_KAFKA_IDEMPOTENCE", "off", {"kafka_idempotence": False}),
 ]
 
@@ -73,6 +74,7 @@ REFUSED = [
     ("LOANROUTER_SESSION_TIMEOUT_SECONDS", "0"),
     ("LOANROUTER_READY_LAG_SECONDS", "0"),
     ("LOANROUTER_LOG_LEVEL", "loud"),
+    ("LOANROUTER_LOG_FORMAT", "xml"),
     ("LOANROUTER_KAFKA_IDEMPOTENCE", "false"),
     ("LOANROUTER_KAFKA_SECURITY_PROTOCOL", "TLS"),
     ("LOANROUTER_KAFKA_SASL_MECHANISM", "GSSAPI"),

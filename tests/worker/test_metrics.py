@@ -5,10 +5,12 @@ import signal
 from contextlib import closing
 from http.client import HTTPConnection
 
+from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from rotation.clock import rfc3339
 from rotation.outputs import FunderState, SilentDetector
+from streams import synthetic
 from streams.embedded import LOOPBACK
 from tests.ops.files import FOREIGN, metrics_in, rules, shown
 from tests.ops.promtool import promtool
@@ -37,6 +39,7 @@ def test_promtool_does_find_faults() -> None:
 def test_rules_and_dashboards_ask_for_what_is_there(stream: Service) -> None:
     """Each metric that a rule or a panel names, of ours or of the client library, is on a running worker's page."""
     exported = names(stream.workers.page("only", "/metrics").text)
+    exported |= names(generate_latest(synthetic.REGISTRY).decode())  # of a process that test_synthetic.py runs
     for expression in (*(rule["expr"] for kind in ("record", "alert") for rule in rules(kind).values()), *shown()):
         assert {name for name in metrics_in(expression) if ":" not in name} <= exported, expression
     assert FOREIGN - {"up"} <= exported

@@ -1,0 +1,48 @@
+"""`loanrouter synthetic`: measures the whole path from outside."""
+
+import asyncio
+import signal
+
+import click
+from prometheus_client import start_http_server
+
+from cli.address import refuse_taken
+from cli.logs import begin_log
+from cli.main import settings_from_env
+from config.settings import Settings
+from streams.synthetic import REGISTRY, SyntheticBorrower
+
+
+@click.command()
+@click.option(
+    "--every", type=click.FloatRange(0.1), default=5.0, show_default=True, help="Seconds from one request to the next."
+)
+def synthetic(every: float) -> None:
+    """Ask for drawdowns that cannot be, and measure until their decisions, until SIGTERM or Ctrl-C.
+
+    LOANROUTER_WEB serves /metrics.
+    """
+    settings = settings_from_env()
+    begin_log(settings)
+    if settings.clock != "wall":
+        raise click.UsageError("LOANROUTER_CLOCK must be wall: these requests would move the stream clock")
+    refuse_taken("LOANROUTER_WEB", settings.web_host, settings.web_port)
+    server, serving = start_http_server(settings.web_port, settings.web_host, REGISTRY)
+    try:
+        asyncio.run(_run(settings, every))
+    finally:
+        server.shutdown()
+        serving.join()
+
+
+async def _run(settings: Settings, every: float) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    asking = asyncio.create_task(SyntheticBorrower(settings, every).run())
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait((asking, stopped), return_when=asyncio.FIRST_COMPLETED)
+    if asking.done():
+        asking.result()
+    asking.cancel()
+    await asyncio.wait((asking,))
