@@ -6,6 +6,10 @@ would be if it were spread evenly over what is left of the funder's opening hour
 used more slowly. A draw by weight takes whoever has the greatest ln(weight) + chance (rotation.choice), so the price is
 taken off ln(weight). Of the two quotas of a funder the one that is used up further counts. A price outlives midnight,
 since tomorrow's demand is likely to be as today's.
+
+A funder's agent knows its loans, and says the price in `funder-states`, which every decision names: so replay is exact.
+The price knows of loans when their outcomes come. Drawdowns still open are known to the book alone, which stays the hard
+limit.
 """
 
 from capture.record import FunderRecord, Pace

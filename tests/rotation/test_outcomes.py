@@ -52,14 +52,14 @@ def answer(status: str, at: int = LATER, **changes: Any) -> DrawdownOutcome:
 
 
 def told(status: Any, at: int = LATER, *, late: bool = False) -> FunderOutcome:
-    """What the funders' agent hears of it: of a loan also how much was lent."""
-    lent = 600_000 if status == "disbursed" else 0
-    return FunderOutcome("cf-west", "A", status, at, late, attempt=1, decided_at=T0, amount=lent)
+    """What the funders' agent hears of it: of a loan also the amount."""
+    amount = 600_000 if status == "disbursed" else 0
+    return FunderOutcome("cf-west", "A", status, at, late, attempt=1, decided_at=T0, amount=amount)
 
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_every_outcome_settles_its_reservation_and_is_told_to_the_funders_agent(status: str) -> None:
-    """`disbursed` commits it, the others release it; the borrower's grade and stream time go along."""
+    """`disbursed` commits it, the others release it; grade, stream time and the amount lent go along."""
     heard = routed().handle(answer(status, T0), LATER)
     loan = Commit(KEY, "cf-west", 600_000, T0, "20261101")
     assert heard.operations[0] == (loan if status == "disbursed" else Release(KEY, "cf-west"))
