@@ -24,7 +24,7 @@ from streams.reading import following
 from whatif.shadow import FOLLOWED, Shadow
 from whatif.shadow_told import Watch, tables
 
-_POST_SECONDS = 5.0
+_POST_SECONDS = 2.0
 
 log = logging.getLogger("loanrouter.shadow")
 

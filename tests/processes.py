@@ -9,7 +9,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,25 @@ def loanrouter(*arguments: str, **env: str) -> "subprocess.CompletedProcess[str]
     return subprocess.run(
         [COMMAND, *arguments], env=os.environ | env, capture_output=True, text=True, timeout=90, check=False
     )
+
+
+@contextmanager
+def running(*arguments: str, **env: str) -> "Iterator[subprocess.Popen[str]]":
+    """A command that goes on until it is told to end, with pipes for what it prints; killed if it still runs."""
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [COMMAND, *arguments],
+        env=os.environ | env,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        preexec_fn=die_with_parent(),
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def until(condition: Callable[[], T], seconds: float = 30) -> T:

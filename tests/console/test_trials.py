@@ -12,7 +12,7 @@ from tests.console.conftest import Office
 from tests.console.served import Console
 from tests.console.test_changes import document, draft_of, propose
 from tests.console.visitor import Visitor
-from tests.processes import until
+from tests.processes import loanrouter, until
 
 __all__ = ["document"]
 
@@ -49,6 +49,26 @@ def test_the_reviewer_sees_what_the_author_ran(office: Office, document: Callabl
     opened = edith.get(f"/configuration/edit?draft={draft.rpartition('/')[2]}")
     assert draft_of(propose(edith, document(51), opened)) == draft
     assert "has not been tried yet" in april.get(f"{draft}/what-if").text
+    edith.send(f"{draft}/withdraw", {"reason": "a test"})
+
+
+def test_a_shadow_is_shown_to_who_reviews(office: Office, document: Callable[[int], str]) -> None:
+    """Its tables and what differed last, once `loanrouter shadow` knows the borrowers; an edited draft has none."""
+    draft = drafted(office, document(70))
+    edith, april = office.console.seated("edith"), office.console.seated("april")
+    assert "has not been in the shadow yet" in april.get(f"{draft}/shadow").text
+
+    done = loanrouter("shadow", draft.rpartition("/")[2], "--seconds", "1", **office.service.settings.environment())
+    assert done.returncode == 0, done.stderr
+    assert "Decisions compared" in done.stdout
+
+    seen = april.get(f"{draft}/shadow").text
+    assert "Decided live traffic too, without effect" in seen
+    assert "Decisions compared" in seen
+    assert "已比较的决策" in april.get(f"{draft}/shadow", Accept_Language="zh").text
+    opened = edith.get(f"/configuration/edit?draft={draft.rpartition('/')[2]}")
+    assert draft_of(propose(edith, document(71), opened)) == draft
+    assert "has not been in the shadow yet" in april.get(f"{draft}/shadow").text
     edith.send(f"{draft}/withdraw", {"reason": "a test"})
 
 

@@ -3,10 +3,12 @@
 However one of them ends, each drawdown has one routed decision, with the same bytes each time it is published.
 """
 
+import asyncio
 import json
 import signal
 from copy import deepcopy
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,15 @@ import msgspec
 import yaml
 
 from config.records import Activation, encode
+from config.revisions import first_revision
+from console.shadows import Shadows
 from rotation.clock import rfc3339
-from tests.processes import loanrouter, until
+from tests.processes import loanrouter, running, until
 from tests.rotation.world import request
 from tests.worker.burst import Burst
 from tests.worker.conftest import PAIR
 from tests.worker.service import Item, Service, now
+from whatif.shadow_told import Watch
 
 
 def test_both_work(pair: Service) -> None:
@@ -185,6 +190,48 @@ def test_a_killed_worker(pair: Service) -> None:
     assert pair.members() == 2 or not pair.settings.kafka_idempotence
     burst.until_decided()
     pair.workers.start("two")
+
+
+def seen_in_the_shadow(service: Service, sha256: str) -> int:
+    """How many decisions a shadow has compared, as the console is told."""
+
+    async def ask() -> Watch | None:
+        shadows = Shadows.connect(service.settings)
+        try:
+            return await shadows.of(sha256)
+        finally:
+            await shadows.aclose()
+
+    watch = asyncio.run(ask())
+    return 0 if watch is None else watch.seen.compared
+
+
+def test_a_draft_in_the_shadow(pair: Service, tmp_path: Path) -> None:
+    """It is asked of all that is decided from its beginning on, and nobody is routed by it or sees it in the group."""
+    document = deepcopy(pair.document)
+    document["funders"][1]["status"] = "paused"
+    file = tmp_path / "draft.yaml"
+    file.write_text(yaml.safe_dump(document))
+    burst, members = Burst(pair), pair.members()
+    with running("shadow", str(file), "--json", **pair.settings.environment()) as shadow:
+        assert shadow.stderr is not None
+        assert "in the shadow of the active revision since" in shadow.stderr.readline()
+        burst.ask(0.2)
+        decided = burst.until_decided()
+        assert pair.members() == members
+        compared = partial(seen_in_the_shadow, pair, first_revision(document).sha256)
+        until(lambda: compared() >= len(burst.asked))
+        shadow.send_signal(signal.SIGTERM)
+        told, _ = shadow.communicate(timeout=30)
+    seen = json.loads(told)["seen"]
+    made = [json.loads(decided[drawdown_id][0]) for drawdown_id in burst.asked]
+    paused = {each["decision_id"] for each in made if each["funder_id"] == "cf-north"}
+    moved = {each["decision_id"]: each for each in seen["differing"] if each["active"]["funder_id"] == "cf-north"}
+    assert paused
+    assert moved.keys() == paused
+    assert {each["draft"]["funder_id"] for each in moved.values()} == {"cf-west"}
+    assert seen["funders"]["cf-west"] == {"active": len(made) - len(paused), "draft": len(made)}
+    assert shadow.returncode == 0
 
 
 def test_replay_gets_the_same(pair: Service) -> None:
