@@ -28,7 +28,7 @@ PackedBatch = tuple[str, int, bytes]
 
 
 class UnknownVersion(Exception):
-    """The changelog was written by a newer version of this software."""
+    """The changelog was written by a newer version of this software, or by something else."""
 
 
 class Position(msgspec.Struct, array_like=True, frozen=True):
@@ -58,7 +58,9 @@ def stamp(epoch: int) -> bytes:
 
 def read_epoch(value: bytes | None, headers: Headers) -> int:
     """The epoch a changelog record was written under; raises `UnknownVersion`."""
-    source = value if value is not None else dict(headers)[STAMP_HEADER] or b""
+    source = (value if value is not None else dict(headers).get(STAMP_HEADER)) or b""
+    if len(source) < STAMP.size:
+        raise UnknownVersion("changelog record without a stamp")
     version, epoch = STAMP.unpack_from(source)
     if version != VERSION:
         raise UnknownVersion(f"changelog record of version {version}, this software knows {VERSION}")
@@ -71,7 +73,7 @@ def encode_position(position: Position) -> bytes:
 
 
 def decode_position(payload: bytes) -> Position:
-    """Read a position record's payload; raises `msgspec.DecodeError`."""
+    """Read a position record's payload; raises `msgspec.DecodeError`, or `ValueError` for broken text in it."""
     return _position_decoder.decode(payload)
 
 

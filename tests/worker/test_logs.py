@@ -30,7 +30,7 @@ def test_every_line_is_an_object(embedded_kafka: EmbeddedKafka, redis_url: str, 
         service.decisions("dd-1")
         (bad,) = service.publish(Item("repayments", b"{", customer_id.encode(), headers=TRACE))
         service.until(service.letters)
-        (state,) = service.publish(Item("funder-states", b"broken", b"cf-west"))
+        (state,) = service.publish(Item("funder-states", b'{"funder_id":"\xff"}', b"cf-west"))
         until(lambda: service.workers.metric("only", "loanrouter_funder_states_refused_total"))
         service.workers.stop()
     text = (settings.data / "only" / "log").read_text()
