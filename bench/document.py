@@ -95,7 +95,7 @@ def _compared(title: str, text: str, section: Compared) -> str:
 
 
 def _section(table: Table, text: str, machine: Machine) -> str:
-    return f"## {table.title}\n\n{text}\n\n{_where(machine)}\n\n" + _table(table)
+    return f"## {table.title}\n\n{text}\n\n{where(machine)}\n\n" + _table(table)
 
 
 def _table(table: Table) -> str:
@@ -109,6 +109,7 @@ def _micros(results: Sequence[Measured]) -> float:
     return median(1e6 / result.rate_per_cpu for result in results)
 
 
-def _where(machine: Machine) -> str:
+def where(machine: Machine) -> str:
+    """In words: when, on what, and whether others were at work."""
     busy = "" if machine.load < _BUSY else f" **The machine was busy with other work (load {machine.load:.0f}).**"
     return f"{machine.measured_on}, {machine.cpus} processors ({machine.processor}), Python {machine.python}.{busy}"

@@ -109,9 +109,9 @@ async def _measure(
         decisions=asked,
         asked_for=(max(asked_at.values()) - began) / 1000,
         took=(max(decided_at.values()) - began) / 1000,
-        p50=_at(waited, 0.5),
-        p90=_at(waited, 0.9),
-        p99=_at(waited, 0.99),
+        p50=at(waited, 0.5),
+        p90=at(waited, 0.9),
+        p99=at(waited, 0.99),
         longest=waited[-1],
         cpu_seconds=used,
     )
@@ -150,5 +150,6 @@ def _stamps(records: Sequence[Fetched], warm_up: Laid) -> Mapping[str, int]:
     }
 
 
-def _at(ordered: Sequence[int], share: float) -> float:
+def at(ordered: Sequence[int], share: float) -> float:
+    """The quantile of what is in order."""
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

@@ -116,9 +116,11 @@ def decode_funder(stored: bytes | None) -> FunderRecord:
 
     Raises:
         ValueError: written by a version that this one does not know.
+        msgspec.DecodeError: it is no such record.
     """
     if stored is None:
         return FunderRecord()
-    if stored[0] != _VERSION:
-        raise ValueError(f"funder record of unknown version {stored[0]}")
+    version = stored[0] if stored else 0
+    if version != _VERSION:
+        raise ValueError(f"funder record of unknown version {version}")
     return _decoder.decode(memoryview(stored)[1:])

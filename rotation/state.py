@@ -135,11 +135,13 @@ def decode_borrower(stored: bytes | None) -> Borrower:
 
     Raises:
         ValueError: the record was written by a version that this one does not know.
+        msgspec.DecodeError: it is no such record.
     """
     if stored is None:
         return Borrower()
-    if stored[0] != _VERSION:
-        raise ValueError(f"borrower record of unknown version {stored[0]}")
+    version = stored[0] if stored else 0
+    if version != _VERSION:
+        raise ValueError(f"borrower record of unknown version {version}")
     return _decoder.decode(memoryview(stored)[_HEADER:])
 
 

@@ -32,6 +32,8 @@ from streams.topics import topic_name
 log = logging.getLogger("loanrouter.guide")
 
 _state_decoder = msgspec.json.Decoder(FunderState)
+#: What bytes of all kinds make the decoders raise: text that is not UTF-8, and deep nesting, are no `DecodeError`.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Guide:
@@ -172,7 +174,7 @@ class Guide:
     def _take_state(self, record: Any) -> None:
         try:
             state = _state_decoder.decode(record.value or b"")
-        except msgspec.DecodeError as error:
+        except _UNREADABLE as error:
             STATES_REFUSED.inc()
             _refused("funder-states", record, error)
         else:
@@ -182,7 +184,7 @@ class Guide:
     def _take_peer(self, record: Any) -> None:
         try:
             self.peers[(record.key or b"").decode()] = decode_peer(record.value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except _UNREADABLE as error:
             STATES_REFUSED.inc()
             _refused("funder-peers", record, error)
 

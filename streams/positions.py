@@ -28,7 +28,7 @@ PackedBatch = tuple[str, int, bytes]
 
 
 class UnknownVersion(Exception):
-    """The changelog was written by a newer version of this software."""
+    """The changelog was written by a newer version of this software, or by something else."""
 
 
 class Position(msgspec.Struct, array_like=True, frozen=True):
@@ -49,6 +49,10 @@ _encoder = msgspec.msgpack.Encoder()
 _position_decoder = msgspec.msgpack.Decoder(Position)
 _batches_decoder = msgspec.msgpack.Decoder(list[PackedBatch])
 _SEQUENCE = struct.Struct(">Q")
+#: The beginning of a Kafka batch: after its base offset the length of what follows that, and after an epoch its format.
+_BATCH = struct.Struct(">8xi4xb")
+_LENGTH_ENDS = 12
+_FORMAT = 2
 
 
 def stamp(epoch: int) -> bytes:
@@ -58,7 +62,9 @@ def stamp(epoch: int) -> bytes:
 
 def read_epoch(value: bytes | None, headers: Headers) -> int:
     """The epoch a changelog record was written under; raises `UnknownVersion`."""
-    source = value if value is not None else dict(headers)[STAMP_HEADER] or b""
+    source = (value if value is not None else dict(headers).get(STAMP_HEADER)) or b""
+    if len(source) < STAMP.size:
+        raise UnknownVersion("changelog record without a stamp")
     version, epoch = STAMP.unpack_from(source)
     if version != VERSION:
         raise UnknownVersion(f"changelog record of version {version}, this software knows {VERSION}")
@@ -71,7 +77,7 @@ def encode_position(position: Position) -> bytes:
 
 
 def decode_position(payload: bytes) -> Position:
-    """Read a position record's payload; raises `msgspec.DecodeError`."""
+    """Read a position record's payload; raises `msgspec.DecodeError`, or `ValueError` for broken text in it."""
     return _position_decoder.decode(payload)
 
 
@@ -88,7 +94,7 @@ def decode_outbox(position: Position, records: dict[bytes, bytes]) -> list[Outpu
     """The outputs that `position` answers for.
 
     Empty when a piece is of another batch: only a later batch overwrites one, and it begins after these outputs
-    were published.
+    were published. Raises `msgspec.DecodeError`, or `CorruptRecordException`, for pieces that are not what was written.
     """
     mark = _SEQUENCE.pack(position.sequence)
     pieces = [records.get(outbox_key(index), b"") for index in range(position.pieces)]
@@ -103,12 +109,12 @@ def decode_outbox(position: Position, records: dict[bytes, bytes]) -> list[Outpu
 
 
 def _records(packed: bytes) -> Iterator[Any]:
-    stored = MemoryRecords(packed)
-    while stored.has_next():
-        batch = stored.next_batch()
-        if not batch.validate_crc():
-            raise CorruptRecordException("an outbox is not what was written")
-        yield from batch
+    # aiokafka reads where it should not when the length or the format is wrong, and only then looks at the checksum.
+    sound = len(packed) >= _BATCH.size and _BATCH.unpack_from(packed) == (len(packed) - _LENGTH_ENDS, _FORMAT)
+    batch = MemoryRecords(packed).next_batch() if sound else None
+    if batch is None or not batch.validate_crc():
+        raise CorruptRecordException("an outbox is not what was written")
+    yield from batch
 
 
 def outbox_key(index: int) -> bytes:

@@ -1,6 +1,8 @@
 """With `LOANROUTER_LOG_FORMAT=json` every line of a process is one object, with the ids of what it is about."""
 
 import json
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ def test_every_line_is_an_object(embedded_kafka: EmbeddedKafka, redis_url: str, 
         service.decisions("dd-1")
         (bad,) = service.publish(Item("repayments", b"{", customer_id.encode(), headers=TRACE))
         service.until(service.letters)
-        (state,) = service.publish(Item("funder-states", b"broken", b"cf-west"))
+        (state,) = service.publish(Item("funder-states", b'{"funder_id":"\xff"}', b"cf-west"))
         until(lambda: service.workers.metric("only", "loanrouter_funder_states_refused_total"))
         service.workers.stop()
     text = (settings.data / "only" / "log").read_text()
@@ -58,6 +60,16 @@ def test_what_a_worker_ends_with_is_an_object(tmp_path: Path) -> None:
     (line,) = map(json.loads, done.stderr.splitlines())
     assert (done.returncode, line["level"]) == (2, "CRITICAL")
     assert "broken.yaml" in line["message"]
+
+
+def test_a_crash_is_an_object() -> None:
+    """An error that nobody caught is one line, with where it came from."""
+    crash = "begin_log(Settings(log_format='json')); raise ValueError('a test')"
+    program = f"from cli.logs import begin_log; from config.settings import Settings; {crash}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    (line,) = map(json.loads, done.stderr.splitlines())
+    assert (done.returncode, line["level"]) == (1, "CRITICAL")
+    assert "ValueError: a test" in line["exc_info"]
 
 
 def _place(topic: str, offset: int) -> dict[str, str | int]:
