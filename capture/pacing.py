@@ -8,8 +8,8 @@ taken off ln(weight). Of the two quotas of a funder the one that is used up furt
 since tomorrow's demand is likely to be as today's.
 
 A funder's agent knows its loans, and says the price in `funder-states`, which every decision names: so replay is exact.
-The price knows of loans when their outcomes come. Drawdowns still open are known to the book alone, which stays the hard
-limit.
+The price knows of loans when their outcomes come. Drawdowns still open are known to the book alone, which stays the
+hard limit.
 """
 
 from capture.record import FunderRecord, Pace

@@ -8,6 +8,7 @@ from market.publication import moment
 from rotation.clock import DAY, HOUR, rfc3339
 from rotation.events import CaptureSignal
 from rotation.outputs import CaptureAlert, FunderState, encode
+from tests.processes import loanrouter
 from tests.rotation.world import grant, outcome, request
 from tests.worker.service import Item, Service
 
@@ -56,7 +57,7 @@ def test_a_funder_that_calls_canaries_is_throttled(stream: Service) -> None:
 
 
 def test_a_quota_that_is_used_at_once_is_dear(stream: Service) -> None:
-    """Where quotas are paced, the funder's state says so, and the others get more of what comes."""
+    """Where quotas are paced, the funder's state says so, the others get more of what comes, and replay agrees."""
     both = ("trust-south", "bank-east")
     stream.configure(_paced)
     stream.wait_guided()
@@ -77,6 +78,8 @@ def test_a_quota_that_is_used_at_once_is_dear(stream: Service) -> None:
     assert decision.funder_id == "bank-east"
     # By weights alone it would be 0.74.
     assert decision.candidates[0].propensity > 0.9
+    replayed = loanrouter("replay", "--check", "--json", **stream.settings.environment())
+    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
     stream.configure(lambda document: None)
     stream.wait_guided()
 
