@@ -21,12 +21,12 @@ from typing import Literal
 import msgspec
 
 from config.problems import ConfigError, Finding
+from config.ramps import objection
 from config.records import (
     Activation,
     Approval,
     FunderSwitch,
     Proposal,
-    Ramp,
     Record,
     Reviewing,
     Rollback,
@@ -285,7 +285,8 @@ def _scheduled(state: Lifecycle, draft: Draft, record: Activation) -> Lifecycle:
         raise _broken("at", f"{_waits(state.scheduled)}: only one activation can wait for its time")
     since, steps = begins, []
     if record.ramp is not None:
-        _check_ramp(_active(state), draft.revision, record.ramp)
+        if (why := objection(_active(state), draft.revision, record.ramp)) is not None:
+            raise _broken("ramp", why)
         every = timedelta(seconds=record.ramp.every_seconds)
         *steps, (since, _) = [(begins + n * every, share) for n, share in enumerate(record.ramp.shares)]
     if begins < now or not now < since <= now + AHEAD_AT_MOST:
@@ -299,20 +300,6 @@ def _scheduled(state: Lifecycle, draft: Draft, record: Activation) -> Lifecycle:
         timed={**state.timed, revision.id: scheduled},
         scheduled=scheduled,
     )
-
-
-def _check_ramp(active: Revision, draft: Revision, ramp: Ramp) -> None:
-    """A ramp needs shares that grow, and two revisions under which the reservation book counts alike."""
-    if ramp.shares != sorted(set(ramp.shares)) or ramp.shares[-1] != 100:
-        raise _broken("ramp", f"shares must grow and end with 100, but are {', '.join(map(str, ramp.shares))}")
-    before, after = ({funder.id: funder for funder in each.config.funders} for each in (active, draft))
-    if before.keys() != after.keys():
-        raise _broken("ramp", "a draft with other funders cannot be let in by steps; activate it for all")
-    changed = [
-        id_ for id_ in before if (before[id_].quota, before[id_].guarantee) != (after[id_].quota, after[id_].guarantee)
-    ]
-    if changed:
-        raise _broken("ramp", f"the draft changes quota or guarantee of {', '.join(changed)}; activate it for all")
 
 
 def _overtaken(state: Lifecycle) -> Lifecycle:
