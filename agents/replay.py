@@ -121,9 +121,9 @@ class Log:
         """The policies that records stamped up to `timestamp` (ms) make, and from which stream time each holds."""
         lifecycle = next((made for at, made in reversed(self._lifecycles) if at <= timestamp), self._lifecycles[0][1])
         version = max((offset for offset, at, _ in self.states if at <= timestamp), default=-1)
-        (_, first), *later = lifecycle.plan()
-        timed = [(millis(since), self.policy(revision.id, version)) for since, revision in later if since is not None]
-        return Plan(self.policy(first.id, version), *timed)
+        first, *later = lifecycle.plan()
+        timed = [(millis(each.since), self.policy(each.revision.id, version), each.share) for each in later]
+        return Plan(self.policy(first.revision.id, version), *timed)
 
     def changes(self) -> list[int]:
         """When (ms) a record changed the configuration, or a funder's state, in order."""
@@ -287,14 +287,14 @@ class _Worker:
     def __init__(self, settings: Settings, plan: Plan) -> None:
         self._settings = settings
         self._plan = plan
-        self._book = MemoryBook(plan.policies[0].limits)
+        self._book = MemoryBook(plan.at(0).limits)
         self.states: dict[int, dict[bytes, bytes]] = defaultdict(dict)
         self._tenures: dict[int, Tenure] = {}
         self._memos: dict[int, bytes] = {}
 
     def take(self, plan: Plan) -> Iterator[bytes]:
         """Work under another plan from now on: where another policy holds, what is held is tried again."""
-        if plan.steps != self._plan.steps:
+        if plan.phases != self._plan.phases:
             self._plan = plan
             for partition in sorted(self._tenures):
                 yield from self._work(partition, [])
@@ -309,10 +309,10 @@ class _Worker:
         state, tenure = self.states[partition], self._tenures[partition]
         part = PartitionBatch(partition, BORROWER_INPUTS, records, state, self._memos.get(partition, b""))
         share = Share(self._settings, part, tenure, self._plan, latest=None, elapsed=None)
-        for policy in self._plan.policies:
-            turns = list(share.turns(policy))
-            if turns and self._book.limits is not policy.limits:
-                self._book.limits = policy.limits
+        for phase in self._plan.phases:
+            turns = list(share.turns(phase))
+            if turns and self._book.limits is not phase.policy.limits:
+                self._book.limits = phase.policy.limits
             run_against(self._book, turns)
         result = share.result()
         state.update((key, value) for key, value in result.changes.items() if value is not None)

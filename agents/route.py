@@ -77,10 +77,10 @@ class Router:
         shares = [self._share(part, batch, plan, trail) for part in batch.partitions]
         decoded = monotonic()
         self._reserving = 0.0
-        for policy in plan.policies:
-            turns = (turn for share in shares for turn in share.turns(policy))
+        for phase in plan.phases:
+            turns = (turn for share in shares for turn in share.turns(phase))
             while some := list(islice(turns, AT_ONCE)):
-                await self._run(batch, waves(some), policy.limits)
+                await self._run(batch, waves(some), phase.policy.limits)
         results = {share.partition: share.result() for share in shares}
         decided = monotonic()
         await batch.commit(results)

@@ -12,8 +12,7 @@ from config.settings import Settings
 from rotation.decide import Steps
 from rotation.events import BorrowerEvent, CaptureSignal, DrawdownRequest
 from rotation.outputs import FunderEvent, FunderOutcome, encode
-from rotation.plan import Plan
-from rotation.policy import Policy
+from rotation.plan import Phase, Plan
 from rotation.state import decode_borrower, encode_borrower
 from rotation.turn import Said, Turn
 from streams import metrics
@@ -91,30 +90,29 @@ class Share:
         self._due = max(self._memo.clock, elapsed or 0)
         self._stages = plan.stages(self._reached, max(self._reached, self._due))
 
-    def turns(self, policy: Policy) -> Iterator[tuple[int, Turn, Steps[None]]]:
-        """The turn under `policy` of each borrower that has an event here, or a drawdown that fell due.
+    def turns(self, phase: Phase) -> Iterator[tuple[int, Turn, Steps[None]]]:
+        """The turn in this phase of each borrower that has an event here, or a drawdown that fell due.
 
-        After a change of configuration or funder states also of each that has a drawdown held. The policies of the
-        plan are to be asked for in their order, when all turns under the one before are done.
+        After a change of configuration or funder states also of each that has a drawdown held. The phases of the plan
+        are to be asked for in their order, when all turns in the one before are done.
         """
-        stage = next((n for n, (_, holds) in enumerate(self._stages) if holds is policy), None)
+        stage = next((n for n, each in enumerate(self._stages) if each is phase), None)
         if stage is None:
             return
-        since = self._stages[stage][0]
         last = stage + 1 == len(self._stages)
-        until = self._due if last else min(self._due, self._stages[stage + 1][0] - 1)
+        until = self._due if last else min(self._due, self._stages[stage + 1].since - 1)
         steps = self._steps
         if len(self._stages) > 1:
             steps = {id_: some for id_, all_ in steps.items() if (some := self._in_stage(stage, all_))}
-        retry: int | None = since
+        retry: int | None = phase.since
         if stage == 0:
-            retry = None if self._tenure.policy is policy else self._begin.now if self._part.records else until
+            retry = None if self._tenure.phase == phase else self._begin.now if self._part.records else until
             woken = self._tenure.due(until) if retry is None else self._tenure.waiting()
         else:
             held = [customer_id for customer_id, turn in self._turns.items() if turn.borrower.wake_at is not None]
             woken = [*held, *self._tenure.waiting()]
         for customer_id in dict.fromkeys((*steps, *woken)):
-            turn = self._turns.get(customer_id)
+            turn, policy = self._turns.get(customer_id), phase.of(customer_id)
             if turn is None:
                 borrower = decode_borrower(self._part.state.get(customer_id.encode()))
                 turn = self._turns[customer_id] = Turn(customer_id, borrower, policy)
@@ -140,7 +138,7 @@ class Share:
         """The result is written: remember who wants to be woken when, and count."""
         for turn in self._turns.values():
             self._tenure.set_wake(turn.customer_id, turn.borrower.wake_at)
-        self._tenure.policy = self._stages[-1][1]
+        self._tenure.phase = self._stages[-1]
         self._tenure.clock = self._memo.clock
         self._tenure.reached = max(self._reached, self._due)
         for topic, number in self._unknown_fields.items():
@@ -175,8 +173,8 @@ class Share:
 
     def _in_stage(self, stage: int, steps: Sequence[Step]) -> list[Step]:
         """The steps that belong to a stage. What comes late belongs to the first, which stream time has reached."""
-        since = self._stages[stage][0] if stage else 0
-        ends = self._stages[stage + 1][0] if stage + 1 < len(self._stages) else None
+        since = self._stages[stage].since if stage else 0
+        ends = self._stages[stage + 1].since if stage + 1 < len(self._stages) else None
         return [step for step in steps if since <= step.position.now and (ends is None or step.position.now < ends)]
 
     def _run(self, turn: Turn, steps: Sequence[Step], retry: int | None, until: int) -> Steps[None]:

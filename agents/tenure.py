@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from heapq import heappop, heappush
 
-from rotation.policy import Policy
+from rotation.plan import Phase
 
 
 class Tenure:
@@ -21,8 +21,8 @@ class Tenure:
         self.clock = 0
         #: Stream time (ms) up to which what falls due was looked at, be it that a clock alone moved it.
         self.reached = 0
-        #: Under which policy its held drawdowns were last considered.
-        self.policy: Policy | None = None
+        #: In which phase of the plan its held drawdowns were last considered.
+        self.phase: Phase | None = None
         self._wake_at: dict[str, int] = {}
         self._queue: list[tuple[int, str]] = []
         for key, at in marks.items():

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+import msgspec
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from cli.config_change import VERBS
 from cli.config_log import config_log
+from cli.config_watch import watch
 from cli.kafka import ask
 from cli.main import settings_from_env
 from config.difference import differences
@@ -125,13 +127,15 @@ def log(as_json: bool) -> None:
         moved = "" if state.active is not None and draft.base == state.active.id else ", which is active no more"
         waits = state.scheduled if state.scheduled is not None and state.scheduled.draft == draft.id else None
         becomes = "" if waits is None else f"; becomes revision {waits.revision} at {written_time(waits.since)}"
+        steps = () if waits is None else waits.steps
+        becomes += "".join(f", for {share}% from {written_time(at)}" for at, share in steps)
         click.echo(
             f"open draft {draft.id} on revision {draft.base}{moved}: written by {', '.join(draft.authors)},"
             f" approved by {approved}{becomes}"
         )
 
 
-for _verb in VERBS:
+for _verb in (*VERBS, watch):
     config.add_command(_verb)
 
 
@@ -148,6 +152,7 @@ def _about(entry: Entry) -> dict[str, Any]:
         "config_sha256": sha256,
         "revision": entry.revision,
         "at": None if at is None else written_time(at),
+        "ramp": msgspec.to_builtins(getattr(record, "ramp", None)),
         "void": entry.void,
         "refused": entry.refused,
     }

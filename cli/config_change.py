@@ -19,7 +19,7 @@ from config.difference import differences
 from config.lifecycle import Draft, Lifecycle
 from config.load import load_file
 from config.problems import ConfigError
-from config.records import FunderSwitch, Record, RotationSwitch, Withdrawal
+from config.records import FunderSwitch, Ramp, Record, RotationSwitch, Withdrawal
 from config.revisions import first_revision, rfc3339
 from config.rotation import Revision
 from streams.config_log import RecordRefused, Written, write
@@ -68,6 +68,23 @@ def _time(_: click.Context, parameter: click.Parameter, value: str | None) -> da
     return at
 
 
+def _shares(_: click.Context, __: click.Parameter, value: str | None) -> list[int] | None:
+    if value is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,3}(,[0-9]{1,3})+", value):
+        raise click.BadParameter(f"must be whole per cents with commas between, such as 5,25,100, not {value}")
+    return [int(each) for each in value.split(",")]
+
+
+def _duration(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,7})([smhd]?)", value)
+    if found is None or int(found[1]) == 0:
+        raise click.BadParameter(f"must be seconds, or a number with m, h or d, such as 1h, not {value}")
+    return int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]]
+
+
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--draft", help="Id of the draft; give that of an open one to edit it. By default a new one.")
@@ -107,14 +124,29 @@ def approve(draft: str, sha256: str, author: str, reason: str | None, as_json: b
 @click.option(
     "--at", callback=_time, help="From which time on, such as 2026-12-01T00:00:00+08:00, at most 90 days ahead."
 )
+@click.option("--ramp", callback=_shares, help="Shares of the borrowers (%) by which it is let in, such as 5,25,100.")
+@click.option("--every", callback=_duration, help="How long each share but the last lasts: seconds, or 30m, 1h, 2d.")
 @_signed(reason_required=False)
-def activate(draft: str, sha256: str, at: datetime | None, author: str, reason: str | None, as_json: bool) -> None:
-    """Make the approved DRAFT the active revision, now or at a time.
+def activate(
+    draft: str,
+    sha256: str,
+    at: datetime | None,
+    ramp: list[int] | None,
+    every: int | None,
+    author: str,
+    reason: str | None,
+    as_json: bool,
+) -> None:
+    """Make the approved DRAFT the active revision, now or at a time, for all or by steps.
 
     Refused when another revision became active since it was proposed. One that waits for its time can be withdrawn, and
     is void when another revision becomes active before.
     """
-    _write(lambda state: activation(state, draft, _signature(author, reason), sha256=sha256, at=at), as_json)
+    if (ramp is None) != (every is None):
+        raise click.UsageError("--ramp and --every belong together")
+    steps = None if ramp is None or every is None else Ramp(ramp, every)
+    signed = _signature(author, reason)
+    _write(lambda state: activation(state, draft, signed, sha256=sha256, at=at, ramp=steps), as_json)
 
 
 @click.command()
@@ -196,7 +228,7 @@ def _tell(record: Record, written: Written, as_json: bool) -> None:
     draft = getattr(record, "draft", None)
     there = after.drafts.get(draft) if draft is not None else None
     made = after.revisions[entry.revision] if entry.revision is not None else None
-    since = None if made is None else after.since.get(made.id)
+    timed = None if made is None else after.timed.get(made.id)
     changed = _changed(before, made, there)
     if as_json:
         told = {
@@ -205,7 +237,8 @@ def _tell(record: Record, written: Written, as_json: bool) -> None:
             "refused": None,
             "draft": draft,
             "revision": made and made.id,
-            "at": since and rfc3339(since),
+            "at": timed and rfc3339(timed.since),
+            "steps": timed and [{"at": rfc3339(since), "share": share} for since, share in timed.steps],
             "void": entry.void,
             "config_sha256": (made and made.sha256) or (there and there.revision.sha256),
             "changes": [difference._asdict() for difference in changed],
@@ -215,8 +248,10 @@ def _tell(record: Record, written: Written, as_json: bool) -> None:
     if entry.void is not None:
         click.echo(f"revision {entry.void} is void: it will not become active")
     if made is not None:
-        when = "is active" if since is None else f"becomes active at {rfc3339(since)}"
+        when = "is active" if timed is None else f"becomes active at {rfc3339(timed.since)}"
         click.echo(f"revision {made.id} {when}, config_sha256 {made.sha256}")
+        for since, share in () if timed is None else timed.steps:
+            click.echo(f"  for {share}% of the borrowers from {rfc3339(since)}")
     elif there is not None:
         click.echo(f"draft {there.id} on revision {there.base}, config_sha256 {there.revision.sha256}")
         click.echo(f"written by {', '.join(there.authors)}; approved by {', '.join(there.approvals) or 'nobody yet'}")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from config.document import read_json
 from config.lifecycle import Lifecycle
-from config.records import Activation, Approval, Proposal, Rollback
+from config.records import Activation, Approval, Proposal, Ramp, Rollback
 from config.rotation import Revision
 
 
@@ -62,10 +62,16 @@ def approval(state: Lifecycle, draft_id: str, signature: Signature, *, sha256: s
 
 
 def activation(
-    state: Lifecycle, draft_id: str, signature: Signature, *, sha256: str = "", at: datetime | None = None
+    state: Lifecycle,
+    draft_id: str,
+    signature: Signature,
+    *,
+    sha256: str = "",
+    at: datetime | None = None,
+    ramp: Ramp | None = None,
 ) -> Activation:
-    """The activation of such a draft, at once or at a time (with zone); raises as `approval` does."""
-    return Activation(**_seen(state, draft_id, signature, sha256), at=at)
+    """The activation of such a draft, at once or at a time (with zone), for all or by steps; raises as `approval`."""
+    return Activation(**_seen(state, draft_id, signature, sha256), at=at, ramp=ramp)
 
 
 def _seen(state: Lifecycle, draft_id: str, signature: Signature, sha256: str) -> dict[str, Any]:
@@ -84,8 +90,11 @@ def rollback(state: Lifecycle, signature: Signature, to: int | None = None) -> R
     """The return to revision `to`, by default the one before the active one.
 
     Raises:
-        NothingToChange: there is none before it.
+        NothingToChange: there is none before it, or a draft is on its way, and it is not said what is meant.
     """
+    if to is None and state.scheduled is not None:
+        draft = state.scheduled.draft
+        raise NothingToChange(f"{draft} is not active for all yet: withdraw it, or name the revision to go back to")
     past = [revision.id for revision in state.past] or [1]
     if to is None and past == [1]:
         raise NothingToChange("revision 1 is active: there is none before it")

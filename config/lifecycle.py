@@ -15,12 +15,13 @@ A whole revision may also be published directly (`config.revisions`); who may do
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
 
 from config.problems import ConfigError, Finding
+from config.ramps import objection
 from config.records import (
     Activation,
     Approval,
@@ -58,25 +59,35 @@ class Draft(msgspec.Struct, frozen=True):
 class Scheduled(msgspec.Struct, frozen=True):
     """An activation that waits for its time: the draft, which is open until then, and the revision that it becomes.
 
-    `since` is the stream time from which it holds.
+    `since` is the stream time from which it holds for everybody; `steps` are those, if any, from which it holds for a
+    share of the borrowers (%).
     """
 
     draft: str
     revision: int
     since: datetime
+    steps: tuple[tuple[datetime, int], ...] = ()
+
+
+class Holding(msgspec.Struct, frozen=True):
+    """A revision, and since which stream time it holds for a share of the borrowers (%)."""
+
+    revision: Revision
+    since: datetime = datetime.min.replace(tzinfo=UTC)
+    share: int = 100
 
 
 class Lifecycle(msgspec.Struct, frozen=True):
     """What stands after the records so far: every revision by its id (from 1, without gaps), and the open drafts.
 
-    `closed` are the ids of drafts that were activated or withdrawn. `since` tells of each revision that was activated
-    at a time from which stream time it holds; `void` are those that were withdrawn or overtaken before it.
+    `closed` are the ids of drafts that were activated or withdrawn. `timed` are the activations at a time, or by steps,
+    by the revision that they made; `void` are those that were withdrawn or overtaken before it.
     """
 
     revisions: Mapping[int, Revision] = {}
     drafts: Mapping[str, Draft] = {}
     closed: frozenset[str] = frozenset()
-    since: Mapping[int, datetime] = {}
+    timed: Mapping[int, Scheduled] = {}
     void: frozenset[int] = frozenset()
     scheduled: Scheduled | None = None
 
@@ -102,17 +113,19 @@ class Lifecycle(msgspec.Struct, frozen=True):
             return self
         return _closed(msgspec.structs.replace(self, scheduled=None), self.scheduled.draft)
 
-    def plan(self) -> list[tuple[datetime | None, Revision]]:
-        """Which revision holds from which stream time, in order of time; the first one from the beginning (None).
+    def plan(self) -> list[Holding]:
+        """Which revision holds from which stream time, in order of time; the first one always held.
 
         What was made active at once holds as soon as its record is known, whatever the time.
         """
-        found: list[tuple[datetime | None, Revision]] = []
+        found: list[Holding] = []
         for id_ in sorted(self.revisions.keys() - self.void, reverse=True):
-            found.append((self.since.get(id_), self.revisions[id_]))
-            if id_ not in self.since:
-                break
-        return found[::-1]
+            revision, timed = self.revisions[id_], self.timed.get(id_)
+            if timed is None:
+                return [Holding(revision), *found]
+            steps = [Holding(revision, since, share) for since, share in timed.steps]
+            found = [*steps, Holding(revision, timed.since), *found]
+        return found
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -171,8 +184,8 @@ def advance(state: Lifecycle, raw: bytes) -> Lifecycle:
             draft = _reviewed(state, record)
             if not draft.approvals:
                 raise _broken("draft", f"{draft.id} needs the approval of somebody who did not write it")
-            if record.at is not None:
-                return _scheduled(state, draft, record.at, record.occurred_at)
+            if record.at is not None or record.ramp is not None:
+                return _scheduled(state, draft, record)
             return _closed(_activated(state, draft.revision), draft.id)
         case Withdrawal():
             draft = _open(state, record.draft)
@@ -266,18 +279,26 @@ def _activated(state: Lifecycle, revision: Revision) -> Lifecycle:
     return msgspec.structs.replace(state, revisions={**state.revisions, revision.id: revision})
 
 
-def _scheduled(state: Lifecycle, draft: Draft, since: datetime, now: datetime) -> Lifecycle:
+def _scheduled(state: Lifecycle, draft: Draft, record: Activation) -> Lifecycle:
+    now, begins = record.occurred_at, record.at or record.occurred_at
     if state.scheduled is not None:
         raise _broken("at", f"{_waits(state.scheduled)}: only one activation can wait for its time")
-    if not now < since <= now + AHEAD_AT_MOST:
+    since, steps = begins, []
+    if record.ramp is not None:
+        if (why := objection(_active(state), draft.revision, record.ramp)) is not None:
+            raise _broken("ramp", why)
+        every = timedelta(seconds=record.ramp.every_seconds)
+        *steps, (since, _) = [(begins + n * every, share) for n, share in enumerate(record.ramp.shares)]
+    if begins < now or not now < since <= now + AHEAD_AT_MOST:
         most = f"and by at most {AHEAD_AT_MOST.days} days"
         raise _broken("at", f"must be later than {rfc3339(now)}, {most}, but is {rfc3339(since)}")
     revision = msgspec.structs.replace(draft.revision, id=state.following)
+    scheduled = Scheduled(draft.id, revision.id, since, tuple(steps))
     return msgspec.structs.replace(
         state,
         revisions={**state.revisions, revision.id: revision},
-        since={**state.since, revision.id: since},
-        scheduled=Scheduled(draft.id, revision.id, since),
+        timed={**state.timed, revision.id: scheduled},
+        scheduled=scheduled,
     )
 
 

@@ -13,6 +13,8 @@ _Replaced = Annotated[
     str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?$(?!\n)", description="64 hexadecimal digits, or empty")
 ]
 
+Share = Annotated[int, msgspec.Meta(ge=1, le=100, description="a whole number of per cent, from 1 to 100")]
+
 
 class _Signed(msgspec.Struct, frozen=True, kw_only=True):
     """Who did it, why and when."""
@@ -46,14 +48,25 @@ class Approval(_Signed, frozen=True, kw_only=True):
     config_sha256: Sha256
 
 
+class Ramp(msgspec.Struct, frozen=True):
+    """Shares of the borrowers (%) for whom a revision holds, each so many seconds after the one before; at last 100."""
+
+    shares: Annotated[list[Share], msgspec.Meta(min_length=2, max_length=100)]
+    every_seconds: Annotated[int, msgspec.Meta(ge=1, le=90 * 86_400, description="whole seconds, at most 90 days")]
+
+
 class Activation(_Signed, frozen=True, kw_only=True):
-    """The approved draft with this base and hash becomes the next revision: at once, or from the stream time `at`."""
+    """The approved draft with this base and hash becomes the next revision: at once, or from the stream time `at`.
+
+    With a `ramp` it holds for the first share of the borrowers from then on, and for all at the end.
+    """
 
     kind: Literal["activate"] = "activate"
     draft: Id
     base: Positive
     config_sha256: Sha256
     at: Time | None = None
+    ramp: Ramp | None = None
 
 
 class Withdrawal(_Signed, frozen=True, kw_only=True):
@@ -104,9 +117,8 @@ def encode(record: Record) -> bytes:
     """The value of a record; its key is `config`."""
     fields = {**msgspec.to_builtins(record), "occurred_at": rfc3339(record.occurred_at)}
     if isinstance(record, Activation):
-        del fields["at"]
-        if record.at is not None:
-            fields["at"] = rfc3339(record.at)
+        fields |= {"at": record.at and rfc3339(record.at)}
+        fields = {name: value for name, value in fields.items() if value is not None}
     return msgspec.json.encode(fields)
 
 

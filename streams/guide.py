@@ -142,20 +142,20 @@ class Guide:
         self._compile(anew=before[1] != self._version)
         return True
 
-    def _revisions(self) -> list[tuple[datetime | None, int]]:
-        return [(since, revision.id) for since, revision in self._lifecycle.plan()]
+    def _revisions(self) -> list[tuple[datetime, int, int]]:
+        return [(each.since, each.revision.id, each.share) for each in self._lifecycle.plan()]
 
     def _compile(self, *, anew: bool) -> None:
         """Make the plan; a policy stays the same one unless states changed, and knows of all revisions."""
-        plan = self._lifecycle.plan()
+        first, *later = self._lifecycle.plan()
         kept = {} if anew else self._policies
         self._policies = {}
-        for _, revision in plan:
+        for revision in (each.revision for each in (first, *later)):
             policy = kept.get(revision.id) or Policy(revision, self._known, self._version)
             policy.known.update(self._lifecycle.revisions)
             self._policies[revision.id] = policy
-        later = [(millis(since), self._policies[revision.id]) for since, revision in plan if since is not None]
-        self._plan = Plan(self._policies[plan[0][1].id], *later)
+        timed = [(millis(each.since), self._policies[each.revision.id], each.share) for each in later]
+        self._plan = Plan(self._policies[first.revision.id], *timed)
         self.reach(self._reached)
 
     def _take_change(self, record: Any) -> None:
@@ -168,8 +168,8 @@ class Guide:
         else:
             newest = len(self._lifecycle.revisions)
             if newest > known:
-                since = self._lifecycle.since.get(newest)
-                self._made_active[newest] = record.timestamp / 1000 if since is None else since.timestamp()
+                timed = self._lifecycle.timed.get(newest)
+                self._made_active[newest] = record.timestamp / 1000 if timed is None else timed.since.timestamp()
 
     def _take_state(self, record: Any) -> None:
         try:

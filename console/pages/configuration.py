@@ -15,7 +15,7 @@ from config.switches import rotates
 from config.written import yaml_text
 from console.desk import DESK
 from console.guard import Page
-from console.pages.writes import NotWritten, field, moment, put, signature
+from console.pages.writes import NotWritten, field, moment, put, signature, steps
 from console.render import page
 
 _SOURCE = "draft"
@@ -38,7 +38,7 @@ async def revision_page(request: web.Request) -> web.Response:
         request,
         "revision.html",
         revision=found,
-        since=state.since.get(found.id),
+        timed=state.timed.get(found.id),
         void=found.id in state.void,
         text=yaml_text(found),
         changes=[] if before is None else differences(before, found),
@@ -110,14 +110,14 @@ async def act(request: web.Request) -> web.Response:
     draft, what = request.match_info["draft"], request.match_info["what"]
     try:
         signed = await signature(request, needs_reason=what == "withdraw")
-        seen, at = await field(request, "seen"), await moment(request)
+        seen, at, ramp = await field(request, "seen"), await moment(request), await steps(request)
 
         def make(state: Lifecycle) -> Record:
             if what == "withdraw":
                 return Withdrawal(**signed.fields(), draft=draft)
             if what == "approve":
                 return approval(state, draft, signed, sha256=seen)
-            return activation(state, draft, signed, sha256=seen, at=at)
+            return activation(state, draft, signed, sha256=seen, at=at, ramp=ramp)
 
         await put(request, make)
     except NotWritten as error:

@@ -113,17 +113,19 @@ async def _usage(desk: Desk, revision: Revision, now: int) -> dict[str, Usage]:
 
 
 def _changes(desk: Desk) -> list[dict[str, Any]]:
-    """Each revision that became active: when (ms), which, by whom and why."""
+    """Each revision that became active, for all: when (ms), which, by whom and why."""
+    state = desk.follower.state
+    active = {revision.id for revision in state.past}
     return [
         {
-            "at": millis(entry.record.occurred_at),
+            "at": millis(state.timed[id_].since if id_ in state.timed else entry.record.occurred_at),
             "revision": entry.revision,
             "kind": entry.record.kind,
             "author": entry.record.author,
             "reason": entry.record.reason,
         }
         for entry in desk.follower.entries
-        if entry.revision is not None and entry.record is not None
+        if (id_ := entry.revision) in active and entry.record is not None
     ]
 
 

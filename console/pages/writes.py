@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError
 
 from config.changes import NothingToChange, Signature
 from config.lifecycle import Lifecycle
-from config.records import Record
+from config.records import Ramp, Record
 from console.desk import DESK, author_of
 from console.render import in_shanghai
 from streams.config_log import KafkaLog, RecordRefused, Written, write
@@ -30,6 +30,17 @@ async def moment(request: web.Request) -> datetime | None:
         return in_shanghai(text) if text else None
     except ValueError:
         raise NotWritten("That is no time.") from None
+
+
+async def steps(request: web.Request) -> Ramp | None:
+    """The form's `shares` (%), the next one `every` so many hours; None when it has none. Raises `NotWritten`."""
+    shares, every = await field(request, "shares"), await field(request, "every")
+    if not shares:
+        return None
+    try:
+        return Ramp([int(each) for each in shares.split(",")], int(float(every) * 3600))
+    except ValueError:
+        raise NotWritten("Shares are whole per cents with commas between, hours a number.") from None
 
 
 async def signature(request: web.Request, *, needs_reason: bool = True) -> Signature:

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "config rollback": ("1", "--reason", "a test"),
     "config pause": ("cf-west", "--reason", "a test"),
     "config resume": ("cf-west", "--reason", "a test"),
+    "config watch": (),
     "config rotation": ("off", "--reason", "a test"),
     "explain": ("dd-1",),
     "replay": (),

@@ -11,6 +11,7 @@ from config.records import (
     Approval,
     FunderSwitch,
     Proposal,
+    Ramp,
     Record,
     Rollback,
     RotationSwitch,
@@ -50,11 +51,24 @@ def approve(author: str, version: int = 0, base: int = 1, draft: str = "d") -> A
 
 
 def activate(
-    author: str, version: int = 0, base: int = 1, draft: str = "d", *, at: datetime | None = None
+    author: str,
+    version: int = 0,
+    base: int = 1,
+    draft: str = "d",
+    *,
+    at: datetime | None = None,
+    ramp: Ramp | None = None,
 ) -> Activation:
-    """The activation of such a draft, at once or at a time."""
+    """The activation of such a draft, at once or at a time, for all or by steps."""
     return Activation(
-        author=author, reason="now", occurred_at=AT, draft=draft, base=base, config_sha256=SHA256[version], at=at
+        author=author,
+        reason="now",
+        occurred_at=AT,
+        draft=draft,
+        base=base,
+        config_sha256=SHA256[version],
+        at=at,
+        ramp=ramp,
     )
 
 

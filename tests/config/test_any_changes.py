@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from config.lifecycle import Draft, Lifecycle, advance
 from config.problems import ConfigError
-from config.records import Activation, Approval, Proposal, Record, encode
+from config.records import Activation, Approval, Proposal, Ramp, Record, encode
 from config.rotation import RotationConfig
 from tests.config.changes import (
     AT,
@@ -62,6 +62,11 @@ def scheduling(author: str, draft: str, hours: int) -> Move:
     return reviewing(partial(activate, at=AT + timedelta(hours=hours)), author, draft, None)
 
 
+def ramping(author: str, draft: str, hours: int) -> Move:
+    """Activate a draft as it stands by steps of so many hours."""
+    return reviewing(partial(activate, ramp=Ramp([10, 50, 100], 3600 * max(hours, 1))), author, draft, None)
+
+
 def later(move: Move, hours: int) -> Move:
     """The same, signed so many hours after the day's beginning."""
     return lambda state: msgspec.structs.replace(move(state), occurred_at=AT + timedelta(hours=hours))
@@ -88,6 +93,7 @@ moves = st.lists(
         st.builds(reviewing, st.just(activate), people, drafts, seen_otherwise),
         st.builds(anyhow, st.builds(withdraw, people, drafts) | switches),
         st.builds(later, st.builds(scheduling, people, drafts, st.integers(0, 9)), st.integers(0, 9)),
+        st.builds(later, st.builds(ramping, people, drafts, st.integers(0, 9)), st.integers(0, 9)),
         st.builds(later, st.builds(anyhow, switches | st.builds(withdraw, people, drafts)), st.integers(0, 9)),
     ),
     min_size=10,
@@ -131,7 +137,8 @@ def test_the_laws_hold(story: list[Move]) -> None:
             version = witness.versions[record.draft][-1]
             (revision,) = made
             assert (active(stood).id, revision.sha256) == (version.base, version.config_sha256)
-            assert state.since.get(revision.id) == record.at
+            timed = state.timed.get(revision.id)
+            assert (None if timed is None or timed.steps else timed.since) == record.at
             assert witness.approvals[record.draft]
             assert all(each.config_sha256 == version.config_sha256 for each in witness.approvals[record.draft])
         else:
@@ -139,10 +146,10 @@ def test_the_laws_hold(story: list[Move]) -> None:
         witness.note(record)
         assert before.void <= state.void
         assert state.void - before.void <= {stood.scheduled.revision if stood.scheduled else 0}
-        holds = [(since, revision.id) for since, revision in state.plan()]
-        assert not state.void & {id_ for _, id_ in holds}
-        assert [since for since, _ in holds[1:]] == sorted(since for since, _ in holds[1:] if since is not None)
-        assert holds[-1][1] == active(state.at(AT + timedelta(days=1))).id
+        plan = state.plan()
+        assert not state.void & {each.revision.id for each in plan}
+        assert [each.since for each in plan] == sorted(each.since for each in plan)
+        assert plan[-1].revision.id == active(state.at(AT + timedelta(days=1))).id
         assert all(_is_sound(state, draft) for draft in state.drafts.values())
     rules = active(after()).config.rotation
     for revision in state.revisions.values():

@@ -164,6 +164,23 @@ def test_an_activation_at_a_time(desk: Desk) -> None:
     assert (rolled["revision"], desk.tell("show")["config"]) == (5, DOCUMENT)
 
 
+def test_an_activation_by_steps(desk: Desk) -> None:
+    """The shares are shown while they grow; a withdrawal takes everybody back."""
+    desk.propose("wei")
+    desk.run("approve", "d", "--author", "li")
+
+    ramp = desk.tell("activate", "d", "--ramp", "5,25,100", "--every", "1h", "--author", "wei")
+    assert (ramp["revision"], [step["share"] for step in ramp["steps"]]) == (2, [5, 25])
+    first, second = (datetime.fromisoformat(step["at"]) for step in ramp["steps"])
+    assert (second - first, datetime.fromisoformat(ramp["at"]) - second) == (timedelta(hours=1), timedelta(hours=1))
+    assert desk.tell("log")[-1]["ramp"] == {"shares": [5, 25, 100], "every_seconds": 3600}
+    assert f"for 25% from {ramp['steps'][1]['at']}" in desk.run("log").stdout
+    assert desk.tell("show")["revision"] == 1
+    assert "withdraw it" in desk.run("rollback", "--author", "li", "--reason", "worse").stderr
+
+    assert desk.tell("withdraw", "d", "--author", "guardrail", "--reason", "worse")["void"] == 2
+
+
 def test_the_log_tells_also_what_was_refused(desk: Desk, settings: Settings) -> None:
     """Who tried it, or that nobody can read it, and why it does not count."""
     Log(settings).publish(FIRST.replace(b'"revision":1', b'"revision":7'), b"?")
@@ -219,6 +236,9 @@ WRONG = [
     ("rotation", "maybe", *REASON),
     ("approve",),
     ("activate", "d", "--at", "tomorrow"),
+    ("activate", "d", "--ramp", "5,100"),
+    ("activate", "d", "--ramp", "5%,100%", "--every", "1h"),
+    ("activate", "d", "--ramp", "5,100", "--every", "0"),
     ("activate", "d", "--at", "2026-12-01T00:00:00"),
 ]
 

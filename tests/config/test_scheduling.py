@@ -37,8 +37,9 @@ def signed(record: Record, at: datetime) -> Record:
 
 
 def numbers(state: Lifecycle) -> list[tuple[datetime | None, int]]:
-    """The plan, with the numbers of revisions."""
-    return [(since, revision.id) for since, revision in state.plan()]
+    """The plan, with the numbers of revisions; None for what always held."""
+    first, *later = state.plan()
+    return [(None, first.revision.id), *((each.since, each.revision.id) for each in later)]
 
 
 def test_it_holds_from_its_time_on() -> None:

@@ -132,6 +132,23 @@ def test_an_activation_waits_for_its_time(office: Office, document: Callable[[in
     assert "It never was active" in edith.get(f"/configuration/revisions/{log(office)[-1]['void']}").text
 
 
+def test_an_activation_by_steps(office: Office, document: Callable[[int], str]) -> None:
+    """The pages show for whom it holds since when, until it is withdrawn."""
+    edith, otto = office.console.seated("edith"), office.console.seated("otto")
+    path = draft_of(propose(edith, document(10), edith.get("/configuration/edit")))
+    office.console.seated("april").send(f"{path}/approve", {"seen": ""})
+
+    wrong = otto.send(f"{path}/activate", {"seen": "", "shares": "some", "every": "1"})
+    assert "Shares are whole per cents" in wrong.text
+    assert otto.send(f"{path}/activate", {"seen": "", "shares": "5, 25, 100", "every": "1.5"}).status == 303
+    assert log(office)[-1]["ramp"] == {"shares": [5, 25, 100], "every_seconds": 5400}
+    for page in (path, "/configuration"):
+        assert "25% of the borrowers from" in edith.get(page).text
+
+    assert edith.send(f"{path}/withdraw", {"reason": "a test"}).status == 303
+    assert "of the borrowers from" not in edith.get("/configuration").text
+
+
 @pytest.mark.parametrize(
     ("name", "path"),
     [

@@ -27,7 +27,7 @@ class OnePartition:
         self.records = list(records)
         self._settings = Settings()
         self._plan = plan
-        self._book = MemoryBook(plan.policies[0].limits)
+        self._book = MemoryBook(plan.at(0).limits)
         self._state: dict[bytes, bytes] = {}
         self._tenure = Tenure({}, 0, 0.0)
         self._memo = b""
@@ -51,9 +51,9 @@ class OnePartition:
     def _work(self, records: list[LogRecord], elapsed: int | None = None) -> list[Decision]:
         part = PartitionBatch(0, BORROWER_INPUTS, records, self._state, self._memo)
         share = Share(self._settings, part, self._tenure, self._plan, latest=None, elapsed=elapsed)
-        for policy in self._plan.policies:
-            self._book.limits = policy.limits
-            run_against(self._book, share.turns(policy))
+        for phase in self._plan.phases:
+            self._book.limits = phase.policy.limits
+            run_against(self._book, share.turns(phase))
         result = share.result()
         self._state.update((key, value) for key, value in result.changes.items() if value is not None)
         self._memo = result.memo

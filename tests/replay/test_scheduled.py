@@ -11,7 +11,7 @@ from config.records import Activation, Approval, FunderSwitch, Proposal, Record,
 from config.revisions import encode_record, first_revision
 from config.settings import Settings
 from rotation.clock import MINUTE, rfc3339
-from rotation.events import BorrowerEvent
+from rotation.events import BorrowerEvent, millis
 from rotation.outputs import Decision
 from rotation.plan import Plan
 from rotation.policy import Policy
@@ -51,8 +51,10 @@ def configured(*changes: Record, at: int = T0 - MINUTE) -> list[LogRecord]:
 def plan_of(log: list[LogRecord]) -> Plan:
     """The plan that a worker makes of it."""
     state: Lifecycle = history((record.offset, record.value or b"") for record in log)[0]
-    (_, first), *later = [(since, Policy(each, {}, -1, state.revisions)) for since, each in state.plan()]
-    return Plan(first, *((int(since.timestamp() * 1000), each) for since, each in later if since is not None))
+    compiled = {id_: Policy(each, {}, -1, state.revisions) for id_, each in state.revisions.items()}
+    first, *later = state.plan()
+    timed = [(millis(each.since), compiled[each.revision.id], each.share) for each in later]
+    return Plan(compiled[first.revision.id], *timed)
 
 
 def asked(name: str, at: int, *, expires: int) -> list[BorrowerEvent]:
@@ -124,6 +126,64 @@ def test_a_replay_gives_the_same_bytes(way: str) -> None:
     """From the recorded positions, and from the inputs alone."""
     log = played(WAYS[way], *CHANGES)
 
+    assert dict(replay(Settings(), Log(log, None))) == told(log)
+    inputs = [record for record in log if record.topic != "routing-decisions"]
+    assert dict(replay(Settings(), Log(inputs, None))) == told(log)
+
+
+RAMP = msgspec.convert(
+    {**signed(T0), **SEEN, "at": time(THEN - 5 * MINUTE), "ramp": {"shares": [30, 60, 100], "every_seconds": 300}},
+    Activation,
+)
+#: Borrowers who wait, and others who come by now and then.
+CROWD: list[BorrowerEvent] = sorted(
+    (
+        *(each for n in range(20) for each in asked(f"waits-{n}", T0 + (n + 1) * SECOND, expires=T0 + 60 * MINUTE)),
+        *(
+            each
+            for n in range(60)
+            for each in asked(f"comes-{n}", T0 + n * 20 * SECOND + 10_000 + n, expires=T0 + 60 * MINUTE)
+        ),
+    ),
+    key=lambda event: event.occurred_at,
+)
+CROWD_WAYS = {"each record by itself": 1, "in threes": 3, "all at once": len(CROWD)}
+
+
+def crowded(size: int) -> list[LogRecord]:
+    """The log after the crowd came in batches of this size, while a revision was let in by steps."""
+    log = configured(*CHANGES[:2], RAMP)
+    partition = OnePartition(plan_of(log), log)
+    for begin in range(0, len(CROWD), size):
+        partition.batch(*CROWD[begin : begin + size])
+    return partition.records
+
+
+def test_it_is_let_in_by_steps() -> None:
+    """Who is in stays in; who waits is tried again when they come in; when nobody is left out all are in."""
+    said = [msgspec.json.decode(value, type=Decision) for value in told(crowded(1)).values()]
+    stages = [rfc3339(THEN + n * 5 * MINUTE) for n in (-1, 0, 1)]
+    inside = [
+        {each.customer_id for each in said if each.decided_at < end and each.config_revision == 2}
+        for end in (*stages, "3")
+    ]
+    routed_at = {each.customer_id: each.decided_at for each in said if each.status == "routed"}
+
+    assert inside[0] == set()
+    assert 0 < len(inside[1]) < len(inside[2]) < len(inside[3]) == 80
+    for begin, end, known in zip(stages[:-1], stages[1:], inside[1:], strict=False):
+        late = [each for each in said if begin <= each.decided_at < end and each.customer_id in known]
+        first = {each.customer_id: each.config_revision for each in reversed(late)}
+        assert set(first.values()) == {2}
+    assert {routed_at[f"waits-{n}"] for n in range(20)} == set(stages)
+
+
+@pytest.mark.parametrize("way", CROWD_WAYS)
+def test_a_replay_of_steps_gives_the_same_bytes(way: str) -> None:
+    """However the records came: from the recorded positions, and from the inputs alone."""
+    log = crowded(CROWD_WAYS[way])
+
+    assert told(log) == told(crowded(1))
     assert dict(replay(Settings(), Log(log, None))) == told(log)
     inputs = [record for record in log if record.topic != "routing-decisions"]
     assert dict(replay(Settings(), Log(inputs, None))) == told(log)

@@ -237,8 +237,10 @@ class Play:
 
     def _handle(self, *records: Record) -> None:
         part = PartitionBatch(0, BORROWER_INPUTS, list(records), dict(self._stored), self._memo)
-        share = Share(Settings(clock="stream"), part, self._tenure, Plan(self._policy), latest=None, elapsed=self.now)
-        run_against(self.book, share.turns(self._policy))
+        share = Share(
+            Settings(clock="stream"), part, self._tenure, (plan := Plan(self._policy)), latest=None, elapsed=self.now
+        )
+        run_against(self.book, share.turns(plan.phases[0]))
         result = share.result()
         self._stored.update((key, value) for key, value in result.changes.items() if value is not None)
         self._memo = result.memo

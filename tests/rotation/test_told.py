@@ -39,8 +39,9 @@ class Partition:
         """One batch; what it says."""
         part = PartitionBatch(0, BORROWER_INPUTS, [self._record(e) for e in events], dict(self._stored), self._memo)
         tenure = Tenure({}, 0, 0.0)
-        share = Share(Settings(clock="stream"), part, tenure, Plan(self._policy), latest=None, elapsed=None)
-        run_against(self._book, share.turns(self._policy))
+        plan = Plan(self._policy)
+        share = Share(Settings(clock="stream"), part, tenure, plan, latest=None, elapsed=None)
+        run_against(self._book, share.turns(plan.phases[0]))
         result = share.result()
         self._stored.update((key, value) for key, value in result.changes.items() if value is not None)
         self._memo = result.memo

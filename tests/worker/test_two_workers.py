@@ -19,6 +19,7 @@ from config.records import Activation, encode
 from config.revisions import first_revision
 from console.shadows import Shadows
 from rotation.clock import rfc3339
+from rotation.plan import is_within
 from tests.processes import loanrouter, running, until
 from tests.rotation.world import request
 from tests.worker.burst import Burst
@@ -232,6 +233,55 @@ def test_a_draft_in_the_shadow(pair: Service, tmp_path: Path) -> None:
     assert {each["draft"]["funder_id"] for each in moved.values()} == {"cf-west"}
     assert seen["funders"]["cf-west"] == {"active": len(made) - len(paused), "draft": len(made)}
     assert shadow.returncode == 0
+
+
+def is_let_in(service: Service, sha256: str, partition: int) -> bool:
+    """Whether the worker of a partition decides for a borrower in half of all under the revision being let in."""
+    customer_id = service.customer(partition)
+    while not is_within(customer_id, sha256, 50):
+        customer_id = service.customer(partition)
+    drawdown_id = f"dd-{service.number()}"
+    service.tell(request(drawdown_id, now(), customer_id=customer_id))
+    return service.decisions(drawdown_id)[0].config_sha256 == sha256
+
+
+def test_a_ramp_is_stopped_by_its_guardrail(pair: Service, tmp_path: Path) -> None:
+    """Who is in the share is decided under the draft, nobody else; as it serves them worse, all are taken back."""
+    document = deepcopy(pair.document)
+    for funder in document["funders"]:
+        funder["regions"] = ["110000"]  # nobody asks from there
+    file = tmp_path / "draft.yaml"
+    file.write_text(yaml.safe_dump(document))
+    draft = change(pair, "propose", str(file), "--author", "wei")
+    change(pair, "approve", draft["draft"], "--author", "li")
+    before, burst = pair.revision, Burst(pair)
+    env = pair.settings.environment()
+    with running("config", "watch", "--least", "30", "--json", **env) as watch:
+        change(pair, "activate", draft["draft"], "--ramp", "50,100", "--every", "1h")
+        for partition in range(pair.settings.partitions):
+            until(lambda partition=partition: is_let_in(pair, draft["config_sha256"], partition))  # type: ignore[misc]
+        burst.ask(0.4)
+        assert watch.stdout is not None
+        stopped = json.loads(watch.stdout.readline())
+        watch.send_signal(signal.SIGTERM)
+        assert watch.wait(30) == 0
+    assert (stopped["draft"], stopped["void"]) == (draft["draft"], before + 1)
+    assert stopped["reason"].startswith("unserved: 100.0% of ")
+    (*_, last) = json.loads(loanrouter("config", "log", "--json", **env).stdout)
+    assert (last["kind"], last["author"], last["reason"]) == ("withdraw", "guardrail", stopped["reason"])
+    pair.until(lambda: all(v and json.loads(v[-1])["status"] == "routed" for v in burst.decided().values()), 60)
+    taken_back = 0
+    for values in burst.decided().values():
+        made = [json.loads(value) for value in values]
+        ways = [(each["status"], each["config_revision"]) for each in made]
+        if is_within(made[0]["customer_id"], draft["config_sha256"], 50) and len(ways) == 2:
+            assert ways == [("held", before + 1), ("routed", before)]
+            taken_back += 1
+        else:
+            assert ways == [("routed", before)]
+    assert taken_back >= 30
+    pair.configure(lambda document: None)
+    pair.wait_guided()
 
 
 def test_replay_gets_the_same(pair: Service) -> None:
