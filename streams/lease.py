@@ -78,7 +78,8 @@ class LeasedConsumerThread(AIOKafkaConsumerThread):
         push = coordinator._push_error_to_user
 
         def crash(error: Exception) -> Any:
-            asyncio.run_coroutine_threadsafe(self.app.crash(error), self.parent_loop)
+            if not self.app.should_stop:
+                asyncio.run_coroutine_threadsafe(self.app.crash(error), self.parent_loop)
             return push(error)
 
         coordinator._push_error_to_user = crash
