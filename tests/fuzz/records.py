@@ -9,6 +9,7 @@ from agents.tenure import Tenure
 from config.settings import Settings
 from rotation.book import MemoryBook
 from rotation.events import millis
+from rotation.plan import Plan
 from rotation.waves import run_against
 from streams.batches import PartitionBatch, PartitionResult, Record
 from streams.headers import header
@@ -30,7 +31,7 @@ class BorrowerRecords:
 
     def __init__(self) -> None:
         self.stored: dict[bytes, bytes] = {}
-        self._policy = policy(NO_ROTATION | ALWAYS_OPEN)
+        self._plan = Plan(policy(NO_ROTATION | ALWAYS_OPEN))
         self._memo = b""
         self._good = [
             Record(topic, 0, 0, millis(event.occurred_at), CUSTOMER.encode(), msgspec.json.encode(event), TRACE)
@@ -67,6 +68,7 @@ class BorrowerRecords:
 
     def _handled(self, record: Record) -> PartitionResult:
         part = PartitionBatch(0, BORROWER_INPUTS, [record], self.stored, self._memo)
-        share = Share(Settings(clock="stream"), part, Tenure({}, 0, 0.0), self._policy, latest=None, elapsed=None)
-        run_against(MemoryBook(self._policy.limits), share.turns())
+        share = Share(Settings(clock="stream"), part, Tenure({}, 0, 0.0), self._plan, latest=None, elapsed=None)
+        (phase,) = self._plan.phases
+        run_against(MemoryBook(phase.policy.limits), share.turns(phase))
         return share.result()
