@@ -117,6 +117,9 @@ def log(as_json: bool) -> None:
         outcome = f"  refused: {entry.refused}" if entry.refused is not None else ""
         made = f" → revision {entry.revision}" if entry.revision is not None else ""
         made += f" from {told['at']}" if told["at"] is not None else ""
+        if told["ramp"] is not None:
+            shares = ", ".join(map(str, told["ramp"]["shares"]))
+            made += f" by steps ({shares}% of the borrowers, one every {told['ramp']['every_seconds']} s)"
         made += f", revision {entry.void} is void" if entry.void is not None else ""
         subject = " ".join(str(told[name]) for name in ("draft", "funder_id", "to") if told[name] is not None)
         what = " ".join(part for part in (told["kind"] or "unreadable", subject) if part)

@@ -175,6 +175,7 @@ def test_an_activation_by_steps(desk: Desk) -> None:
     assert (second - first, datetime.fromisoformat(ramp["at"]) - second) == (timedelta(hours=1), timedelta(hours=1))
     assert desk.tell("log")[-1]["ramp"] == {"shares": [5, 25, 100], "every_seconds": 3600}
     assert f"for 25% from {ramp['steps'][1]['at']}" in desk.run("log").stdout
+    assert "revision 2 by steps (5, 25, 100% of the borrowers, one every 3600 s)" in desk.run("log").stdout
     assert desk.tell("show")["revision"] == 1
     assert "withdraw it" in desk.run("rollback", "--author", "li", "--reason", "worse").stderr
 

@@ -114,7 +114,7 @@ def test_an_overtaken_draft_is_made_again(office: Office, document: Callable[[in
 def test_an_activation_waits_for_its_time(office: Office, document: Callable[[int], str]) -> None:
     """The time is of a Shanghai clock; the pages show what waits, and it can be withdrawn."""
     edith, otto = office.console.seated("edith"), office.console.seated("otto")
-    path = draft_of(propose(edith, document(9), edith.get("/configuration/edit")))
+    path = draft_of(propose(edith, document(21), edith.get("/configuration/edit")))
     office.console.seated("april").send(f"{path}/approve", {"seen": ""})
     at = datetime.now(timezone(timedelta(hours=8))) + timedelta(days=1)
 
@@ -135,7 +135,7 @@ def test_an_activation_waits_for_its_time(office: Office, document: Callable[[in
 def test_an_activation_by_steps(office: Office, document: Callable[[int], str]) -> None:
     """The pages show for whom it holds since when, until it is withdrawn."""
     edith, otto = office.console.seated("edith"), office.console.seated("otto")
-    path = draft_of(propose(edith, document(10), edith.get("/configuration/edit")))
+    path = draft_of(propose(edith, document(22), edith.get("/configuration/edit")))
     office.console.seated("april").send(f"{path}/approve", {"seen": ""})
 
     wrong = otto.send(f"{path}/activate", {"seen": "", "shares": "some", "every": "1"})
@@ -144,6 +144,7 @@ def test_an_activation_by_steps(office: Office, document: Callable[[int], str]) 
     assert log(office)[-1]["ramp"] == {"shares": [5, 25, 100], "every_seconds": 5400}
     for page in (path, "/configuration"):
         assert "25% of the borrowers from" in edith.get(page).text
+    assert "(5, 25, 100%)" in edith.get("/configuration").text
 
     assert edith.send(f"{path}/withdraw", {"reason": "a test"}).status == 303
     assert "of the borrowers from" not in edith.get("/configuration").text
