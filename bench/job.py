@@ -56,8 +56,8 @@ def comparison(folder: Path, events: int) -> Comparison:
 def workers(folder: Path, events: int) -> Comparison:
     """One, two and four workers on about `events` requests.
 
-    A second worker has no state in common with the first, but processors, their caches and the servers. So one worker
-    beside a process that only computes shows what sharing a machine costs.
+    A second worker has no state in common with the first. One worker beside a process that only computes shows what
+    sharing the processors costs.
     """
     one, *more = (replace(OURS, name=f"workers-{n}", title=f"workers-{n}", processes=n) for n in (1, 2, 4))
     beside = replace(

@@ -1,0 +1,25 @@
+"""The worker is a genuine Faust application: Faust's own commands know it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def faust(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """One of Faust's commands on our application."""
+    command = [str(Path(sys.executable).with_name("faust")), "--no-color", "-A", "agents.app", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_tables_are_listed() -> None:
+    """Those of both agents."""
+    done = faust("tables")
+    assert done.returncode == 0, done.stderr
+    assert {"borrowers", "funders"} <= set(done.stdout.replace("|", " ").split())
+
+
+def test_a_worker_is_started_by_our_own_command() -> None:
+    """Faust's worker would start without what has to come first; it says which command does."""
+    done = faust("worker", "--without-web")
+    assert done.returncode != 0
+    assert "loanrouter worker" in done.stdout + done.stderr
