@@ -5,7 +5,6 @@ for Kafka and its topics, learns the configuration, and looks after the changelo
 """
 
 import os
-from typing import Any
 
 from agents.worker import worker_app
 from config.load import load_file
@@ -18,9 +17,3 @@ settings = Settings.from_env(os.environ)
 guide = Guide(settings, lambda: first_revision(load_file(settings.config)))
 book = RedisBook.connect(settings.redis_client_args(), settings.topic_prefix, settings.partitions)
 app = worker_app(settings, guide, book, None)
-
-
-@app.on_worker_init.connect
-def refuse(*_: Any, **__: Any) -> None:
-    """End a worker that was started without all that comes first."""
-    raise SystemExit("start workers with `loanrouter worker`")

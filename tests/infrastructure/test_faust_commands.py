@@ -7,7 +7,7 @@ from pathlib import Path
 
 def faust(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """One of Faust's commands on our application."""
-    command = [str(Path(sys.executable).with_name("faust")), "--no-color", "-A", "agents.app", *arguments]
+    command = [str(Path(sys.executable).with_name("faust")), "-A", "agents.app", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -16,10 +16,3 @@ def test_tables_are_listed() -> None:
     done = faust("tables")
     assert done.returncode == 0, done.stderr
     assert {"borrowers", "funders"} <= set(done.stdout.replace("|", " ").split())
-
-
-def test_a_worker_is_started_by_our_own_command() -> None:
-    """Faust's worker would start without what has to come first; it says which command does."""
-    done = faust("worker", "--without-web")
-    assert done.returncode != 0
-    assert "loanrouter worker" in done.stdout + done.stderr
