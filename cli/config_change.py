@@ -137,10 +137,10 @@ def activate(
     reason: str | None,
     as_json: bool,
 ) -> None:
-    """Make the approved DRAFT the active revision, now or at a time, for all or by steps.
+    """Make the approved DRAFT the active revision.
 
-    Refused when another revision became active since it was proposed. One that waits for its time can be withdrawn, and
-    is void when another revision becomes active before.
+    Now or at a time, for all borrowers or by steps. Refused when another revision became active since it was proposed.
+    One that waits for its time can be withdrawn, and is void when another revision becomes active before.
     """
     if (ramp is None) != (every is None):
         raise click.UsageError("--ramp and --every belong together")

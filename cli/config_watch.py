@@ -35,10 +35,10 @@ _decoder = msgspec.json.Decoder(Decision)
 )
 @click.option("--json", "as_json", is_flag=True, help="Print each stop as a JSON object on a line.")
 def watch(least: int, as_json: bool) -> None:
-    """Stop a ramp whose borrowers fare worse than the others; until SIGTERM or Ctrl-C.
+    """Stop a ramp whose borrowers fare worse than the others.
 
-    It withdraws the draft, which takes all borrowers back to the revision before it. The author is "guardrail", the
-    reason has the numbers.
+    Until SIGTERM or Ctrl-C. It withdraws the draft, which takes all borrowers back to the revision before it. The author
+    is "guardrail", the reason has the numbers.
     """
     settings = settings_from_env()
     ask(settings, _watch(settings, least, as_json))

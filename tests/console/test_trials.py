@@ -101,7 +101,7 @@ def test_a_killed_console_leaves_no_customers_data(
     office: Office, another: Console, document: Callable[[int], str]
 ) -> None:
     """What its what-if had written is gone once a console has started on its folder again."""
-    draft = drafted(office, document(70))
+    draft = drafted(office, document(80))
     april = another.visitor("april")
     assert april.send(f"{draft}/what-if/run", {}).status == 303
     left = another.settings.data / "what-ifs"

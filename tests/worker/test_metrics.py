@@ -4,6 +4,7 @@ import re
 import signal
 from contextlib import closing
 from http.client import HTTPConnection
+from typing import Any
 
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -17,7 +18,7 @@ from tests.ops.promtool import promtool
 from tests.processes import until
 from tests.rotation.world import grant, outcome, request
 from tests.worker.conftest import PAIR, Start, ask_somebody
-from tests.worker.service import TRACE, Service, now
+from tests.worker.service import TRACE, Service, funder, now
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 AMOUNT = 600_000
@@ -101,25 +102,33 @@ def test_batches_by_stage(stream: Service) -> None:
 
 
 def test_the_ladder_and_the_pass_rates(stream: Service) -> None:
-    """Where a funder stands and what its rates are follow `funder-states`; what the ladder takes, its weight loses."""
-    share = 'loanrouter_funder_weight_share{funder="trust-south"}'
-    before = stream.workers.metric("only", share)
-    silent = [SilentDetector("pass_rate", "grade A", 41, 200)]
-    state = FunderState("trust-south", {"A": 0.5}, "throttled", 0.5, rfc3339(0), "a test", 1, silent=silent)
-    stream.set_state(state)
-    stream.wait_guided()
-    shown = stream.workers.samples("only", 'loanrouter_funder_state{funder="trust-south"}')
-    assert [name for name, value in shown.items() if value] == [
-        'loanrouter_funder_state{funder="trust-south",state="throttled"}'
-    ]
-    assert stream.workers.metric("only", 'loanrouter_funder_traffic_multiplier{funder="trust-south"}') == 0.5
-    assert stream.workers.metric("only", 'loanrouter_funder_pass_rate{funder="trust-south",grade="A"}') == 0.5
-    lacking = 'loanrouter_detector_missing_events{detector="pass_rate",funder="trust-south",segment="grade A"}'
-    assert stream.workers.metric("only", lacking) == 159
-    assert stream.workers.metric("only", share) < before
-    stream.set_state(FunderState("trust-south", {}, "normal", 1.0, rfc3339(0), "a test", 2))
-    stream.wait_guided()
-    assert stream.workers.metric("only", share) == before
+    """Where a funder stands and what its rates are follow `funder-states`; what the ladder takes, its weight loses.
+
+    Of a funder of which nothing was heard: of others their agent says something too, when it is time.
+    """
+
+    def add(document: dict[str, Any]) -> None:
+        document["funders"].append(funder(document, "trust-south") | {"id": "unheard"})
+
+    with stream.configured(add):
+        share = 'loanrouter_funder_weight_share{funder="unheard"}'
+        before = stream.workers.metric("only", share)
+        silent = [SilentDetector("pass_rate", "grade A", 41, 200)]
+        state = FunderState("unheard", {"A": 0.5}, "throttled", 0.5, rfc3339(0), "a test", 1, silent=silent)
+        stream.set_state(state)
+        stream.wait_guided()
+        shown = stream.workers.samples("only", 'loanrouter_funder_state{funder="unheard"}')
+        assert [name for name, value in shown.items() if value] == [
+            'loanrouter_funder_state{funder="unheard",state="throttled"}'
+        ]
+        assert stream.workers.metric("only", 'loanrouter_funder_traffic_multiplier{funder="unheard"}') == 0.5
+        assert stream.workers.metric("only", 'loanrouter_funder_pass_rate{funder="unheard",grade="A"}') == 0.5
+        lacking = 'loanrouter_detector_missing_events{detector="pass_rate",funder="unheard",segment="grade A"}'
+        assert stream.workers.metric("only", lacking) == 159
+        assert stream.workers.metric("only", share) < before
+        stream.set_state(FunderState("unheard", {}, "normal", 1.0, rfc3339(0), "a test", 2))
+        stream.wait_guided()
+        assert stream.workers.metric("only", share) == before
 
 
 def test_quotas(pair: Service) -> None:
