@@ -37,8 +37,8 @@ _decoder = msgspec.json.Decoder(Decision)
 def watch(least: int, as_json: bool) -> None:
     """Stop a ramp whose borrowers fare worse than the others.
 
-    Until SIGTERM or Ctrl-C. It withdraws the draft, which takes all borrowers back to the revision before it. The author
-    is "guardrail", the reason has the numbers.
+    Until SIGTERM or Ctrl-C. It withdraws the draft, which takes all borrowers back to the revision before it. The
+    author is "guardrail", the reason has the numbers.
     """
     settings = settings_from_env()
     ask(settings, _watch(settings, least, as_json))
