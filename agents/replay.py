@@ -32,14 +32,13 @@ from rotation.state import Borrower
 from rotation.turn import Turn
 from rotation.waves import run_against
 from streams.batches import PartitionBatch
-from streams.codec import BadInput, decode
+from streams.codec import UNREADABLE, BadInput, decode, read_state
 from streams.deadletters import DeadLetter
 from streams.headers import POSITION_HEADER, Position, header, trace_headers
 from streams.log import LogRecord
 from streams.topics import BORROWER_INPUTS
 
 _decision_decoder = msgspec.json.Decoder(Decision)
-_state_decoder = msgspec.json.Decoder(FunderState)
 
 
 UNKNOWN = Position((), None, 0)
@@ -155,8 +154,8 @@ class Log:
                 if self.lifecycle.plan() != before:
                     self._lifecycles.append((record.timestamp, self.lifecycle))
             case "funder-states":
-                with suppress(msgspec.DecodeError):  # the workers refused it, and kept what stood before it
-                    self.states.append((record.offset, record.timestamp, _state_decoder.decode(record.value or b"")))
+                with suppress(*UNREADABLE):  # the workers refused it, and kept what stood before it
+                    self.states.append((record.offset, record.timestamp, read_state(record.value)))
             case topic if topic in BORROWER_INPUTS:
                 self.inputs.append(record)
             case _:

@@ -19,7 +19,7 @@ from console.board import Board, Moved, Posting, Told
 from rotation.events import millis
 from rotation.outputs import CaptureAlert, CreditApplication, Decision, FunderState
 from streams.batches import Record
-from streams.codec import BadInput, decode
+from streams.codec import UNREADABLE, BadInput, decode
 from streams.ending import is_ending
 from streams.reading import stop_consumer
 from streams.topics import BORROWER_INPUTS, app_id, topic_name
@@ -119,7 +119,7 @@ def _take_output(made: Posting, topic: str, record: Record) -> None:
     try:
         text = (record.value or b"").decode()
         said = _decoders[topic].decode(text)
-    except (UnicodeDecodeError, msgspec.DecodeError):
+    except UNREADABLE:
         return  # no worker wrote it, and none takes it
     match said:
         case Decision():

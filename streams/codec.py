@@ -20,6 +20,7 @@ from rotation.events import (
     Repayment,
     millis,
 )
+from rotation.outputs import FunderState
 
 InputEvent = BorrowerEvent | CaptureSignal
 """Whatever an input topic may carry."""
@@ -65,6 +66,9 @@ def _input(event_type: type[InputEvent], key_field: str = "customer_id") -> Inpu
     return Input(event_type, key_field, frozenset(event_type.__struct_fields__))
 
 
+_state_decoder = msgspec.json.Decoder(FunderState)
+#: What bytes of all kinds make decoders raise: text that is not UTF-8, and deep nesting, are no `DecodeError`.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 INPUTS = {
     "credit-grants": _input(CreditGrant),
     "drawdown-requests": _input(DrawdownRequest),
@@ -77,6 +81,11 @@ INPUTS = {
 # To a dictionary first and to the type after: as quick as decoding into the type and then counting unknown keys, and
 # the only way that also refuses bytes that are not UTF-8 in fields that are not read.
 _parse = msgspec.json.Decoder().decode
+
+
+def read_state(raw: bytes | None) -> FunderState:
+    """The content of a record of `funder-states`; raises one of `UNREADABLE`."""
+    return _state_decoder.decode(raw or b"")
 
 
 def decode(

@@ -11,7 +11,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from capture.peers import Peer, decode_peer
@@ -24,16 +23,13 @@ from rotation.events import millis
 from rotation.outputs import FunderState
 from rotation.plan import Plan
 from rotation.policy import Policy
+from streams.codec import UNREADABLE, read_state
 from streams.ending import is_ending
 from streams.metrics import CONFIG_REFUSED, CONFIG_REVISION, CONFIG_SINCE, STATES_REFUSED
 from streams.reading import stop_consumer
 from streams.topics import topic_name
 
 log = logging.getLogger("loanrouter.guide")
-
-_state_decoder = msgspec.json.Decoder(FunderState)
-#: What bytes of all kinds make the decoders raise: text that is not UTF-8, and deep nesting, are no `DecodeError`.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Guide:
@@ -173,8 +169,8 @@ class Guide:
 
     def _take_state(self, record: Any) -> None:
         try:
-            state = _state_decoder.decode(record.value or b"")
-        except _UNREADABLE as error:
+            state = read_state(record.value)
+        except UNREADABLE as error:
             STATES_REFUSED.inc()
             _refused("funder-states", record, error)
         else:
@@ -184,7 +180,7 @@ class Guide:
     def _take_peer(self, record: Any) -> None:
         try:
             self.peers[(record.key or b"").decode()] = decode_peer(record.value or b"")
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             STATES_REFUSED.inc()
             _refused("funder-peers", record, error)
 

@@ -18,12 +18,11 @@ from config.rotation import Revision
 from rotation.decide import decide
 from rotation.events import CaptureSignal, DrawdownRequest
 from rotation.ledger import ask_of
-from rotation.outputs import FunderState
 from rotation.policy import Policy
 from rotation.reservations import FunderLimits, Reserve, Reserved, Room
 from rotation.state import Borrower
 from rotation.turn import Turn
-from streams.codec import BadInput, decode
+from streams.codec import UNREADABLE, BadInput, decode, read_state
 from streams.deadletters import DeadLetter
 from streams.headers import POSITION_HEADER, Position, header
 from streams.log import LogRecord
@@ -38,8 +37,6 @@ from whatif.side import run
 FOLLOWED = (*BORROWER_INPUTS, "routing-decisions", "funder-states", "rotation-config", "dead-letters")
 #: How many differing decisions are listed; of more the last ones.
 LISTED = 1000
-
-_state_decoder = msgspec.json.Decoder(FunderState)
 
 
 class _Lane:
@@ -89,8 +86,8 @@ class Shadow:
                     newest = self._lifecycle.revisions[len(self._lifecycle.revisions)]
                     self._known.update(funder.id for funder in newest.config.funders)
             case "funder-states":
-                with suppress(msgspec.DecodeError):
-                    self._drafted.learn(record.offset, _state_decoder.decode(record.value or b""))
+                with suppress(*UNREADABLE):  # as the workers refused it
+                    self._drafted.learn(record.offset, read_state(record.value))
                 self._version = record.offset
             case "dead-letters":
                 letter = DeadLetter.read(record)

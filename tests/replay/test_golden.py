@@ -47,6 +47,16 @@ def test_a_change_is_acted_on_though_no_record_follows() -> None:
     }
 
 
+@pytest.mark.parametrize("broken", [b"{", b'{"funder_id":"\xff"}', b'{"x":' + b"[" * 100_000])
+def test_a_state_that_the_workers_refused_changes_nothing(broken: bytes) -> None:
+    """Not JSON, not UTF-8, nested without end: replay passes over it, as they did."""
+    log = records("in-order")
+    state = next(record for record in log if record.topic == "funder-states")
+    refused = msgspec.structs.replace(state, offset=10_000, value=broken)
+
+    assert replayed([*log, refused]) == decided(log)
+
+
 @pytest.mark.parametrize("name", LOGS)
 def test_the_order_of_lines_means_nothing(name: str) -> None:
     """Each line says where its record stood."""
