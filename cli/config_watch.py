@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -18,6 +17,7 @@ from config.settings import Settings
 from console.follower import Follower
 from rotation.outputs import Decision
 from streams.config_log import KafkaLog, RecordRefused, write
+from streams.ending import asked_to_end
 from streams.reading import following
 from whatif.guardrail import Guardrail
 
@@ -45,9 +45,7 @@ def watch(least: int, as_json: bool) -> None:
 
 
 async def _watch(settings: Settings, least: int, as_json: bool) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = asked_to_end()
     follower = Follower(settings)
     try:
         await follower.start()

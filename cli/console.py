@@ -1,8 +1,5 @@
 """`loanrouter console`: the web console."""
 
-import asyncio
-import signal
-
 import click
 from redis.exceptions import RedisError
 
@@ -13,6 +10,7 @@ from cli.main import settings_from_env
 from config.settings import Settings
 from console.people import FIRST_ADMIN
 from console.server import desk_of, serve
+from streams.ending import asked_to_end
 from streams.topics import missing_topics
 
 
@@ -38,9 +36,7 @@ async def _run(settings: Settings) -> None:
         raise click.ClickException(
             f"Kafka at {settings.kafka}: no such topic: {missing[0]}; create the topics first: loanrouter topics create"
         )
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = asked_to_end()
     async with desk_of(settings) as desk:
         password = await desk.people.first_admin()
         if password is not None:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import tempfile
@@ -37,6 +36,7 @@ from market.journal import Journal
 from market.market import Market
 from rotation.policy import Policy
 from streams.embedded import EmbeddedKafka, EmbeddedRedis, die_with_parent, free_port
+from streams.ending import asked_to_end
 from streams.topics import TopicsError, create_topics
 
 _SESSION_SECONDS = 4
@@ -198,9 +198,7 @@ async def _play(
     live: bool,
     console: bool,
 ) -> tuple[Journal, Revision, int]:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = asked_to_end()
     revision = first_revision(load_file(settings.config))
     policy = Policy(revision, {}, -1)
     journal = Journal()

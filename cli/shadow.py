@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 import time
 from datetime import UTC, datetime
 
@@ -20,6 +19,7 @@ from config.rotation import Revision
 from config.settings import Settings
 from console.shadows import Shadows
 from streams.config_log import KafkaLog, read_log
+from streams.ending import asked_to_end
 from streams.reading import following
 from whatif.shadow import FOLLOWED, Shadow
 from whatif.shadow_told import Watch, tables
@@ -60,9 +60,7 @@ def shadow(draft: str, seconds: int | None, as_json: bool) -> None:
 
 async def _watch(settings: Settings, name: str, seconds: int | None) -> Watch:
     revision = named_revision(name, (await read_log(KafkaLog(settings))).state)
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = asked_to_end()
     shadows = Shadows.connect(settings)
     try:
         return await _follow(settings, revision, shadows, stop, seconds)

@@ -1,7 +1,6 @@
 """`loanrouter synthetic`: measures the whole path from outside."""
 
 import asyncio
-import signal
 
 import click
 from prometheus_client import start_http_server
@@ -10,6 +9,7 @@ from cli.address import refuse_taken
 from cli.logs import begin_log
 from cli.main import settings_from_env
 from config.settings import Settings
+from streams.ending import asked_to_end
 from streams.synthetic import REGISTRY, SyntheticBorrower
 
 
@@ -36,9 +36,7 @@ def synthetic(every: float) -> None:
 
 
 async def _run(settings: Settings, every: float) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = asked_to_end()
     asking = asyncio.create_task(SyntheticBorrower(settings, every).run())
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait((asking, stopped), return_when=asyncio.FIRST_COMPLETED)

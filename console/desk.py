@@ -7,7 +7,7 @@ from aiohttp import web
 from config.settings import Settings
 from console.board import Board
 from console.follower import Follower
-from console.people import People
+from console.people import People, User
 from console.sessions import Sessions, Visit
 from console.shadows import Shadows
 from console.tokens import Tokens
@@ -46,8 +46,13 @@ def visit_of(request: web.Request) -> Visit | None:
     return visit
 
 
-def author_of(request: web.Request) -> str:
-    """The name of the user who makes this request, on a page that needs login."""
+def user_of(request: web.Request) -> User:
+    """The user who makes this request, on a page that needs login."""
     visit = visit_of(request)
     assert visit is not None
-    return visit.user.name
+    return visit.user
+
+
+def author_of(request: web.Request) -> str:
+    """The name of that user."""
+    return user_of(request).name

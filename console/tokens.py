@@ -67,7 +67,7 @@ class Tokens:
             id=number,
             user=user.name,
             label=label,
-            roles=frozenset(role for role in user.roles if role in wanted),
+            roles=user.roles & wanted,
             made_at=now,
             until=now + days * _DAY_SECONDS,
             stamp=user.stamp,

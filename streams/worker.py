@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
@@ -16,6 +15,7 @@ from aiokafka.errors import KafkaError
 from config.settings import Settings
 from streams.app import LoanrouterApp
 from streams.changelogs import check_changelog
+from streams.ending import asked_to_end
 from streams.store import Identity
 from streams.unreachable import kafka_problem
 
@@ -123,10 +123,7 @@ async def _patiently(settings: Settings, ask: Callable[[], Awaitable[T]]) -> T:
 
 
 async def _run(serving: AbstractAsyncContextManager[LoanrouterApp]) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = asked_to_end()
     started = asyncio.Event()
     work = asyncio.create_task(_work(serving, started, stop))
     stopped = asyncio.create_task(stop.wait())

@@ -20,7 +20,7 @@ from config.records import (
     Withdrawal,
     read,
 )
-from console.desk import DESK, visit_of
+from console.desk import DESK, user_of
 from console.guard import Page
 from console.people import Role
 from console.render import problem
@@ -50,16 +50,15 @@ async def records(request: web.Request) -> web.Response:
 
 async def append(request: web.Request) -> web.Response:
     """Write a record of the log in the user's name, now; tells its offset, or why it is refused."""
-    desk, visit = request.app[DESK], visit_of(request)
-    assert visit is not None
+    desk, user = request.app[DESK], user_of(request)
     try:
         told = read(await request.read())
     except ConfigError as error:
         return problem(request, 400, f"This is no record of rotation-config: {error}")
     role = _ROLES.get(type(told))
-    if role is None or not visit.user.may(role):
+    if role is None or not user.may(role):
         return problem(request, 403, f"This takes the role {role}.", role=role or "")
-    record: Record = msgspec.structs.replace(told, author=visit.user.name, occurred_at=datetime.now(UTC))
+    record: Record = msgspec.structs.replace(told, author=user.name, occurred_at=datetime.now(UTC))
     try:
         _, written = await write(KafkaLog(desk.settings), lambda _: record)
         await desk.follower.until(written.entry.offset)

@@ -4,7 +4,7 @@ import logging
 
 from aiohttp import web
 
-from console.desk import DESK, author_of, visit_of
+from console.desk import DESK, author_of, user_of
 from console.guard import COOKIE, LOGIN, Page, own_path, set_cookie
 from console.people import ROLES, SHORTEST_PASSWORD, PeopleError
 from console.render import LANGUAGE_COOKIE, page
@@ -125,14 +125,12 @@ async def _people_page(
 
 
 def _password_page(request: web.Request, error: str = "", status: int = 400) -> web.Response:
-    visit = visit_of(request)
-    assert visit is not None
     return page(
         request,
         "password.html",
         status=status if error else 200,
         error=error,
-        first=visit.user.must_change,
+        first=user_of(request).must_change,
         shortest=SHORTEST_PASSWORD,
     )
 

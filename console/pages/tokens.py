@@ -4,9 +4,8 @@ import logging
 
 from aiohttp import web
 
-from console.desk import DESK, visit_of
+from console.desk import DESK, user_of
 from console.guard import Page
-from console.people import User
 from console.render import page
 from console.tokens import LONGEST_DAYS, TokenError
 
@@ -20,7 +19,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def change(request: web.Request) -> web.Response:
     """Make one, or revoke one."""
-    tokens, user = request.app[DESK].tokens, _user(request)
+    tokens, user = request.app[DESK].tokens, user_of(request)
     form = await request.post()
     if request.match_info["what"] == "revoke":
         revoked = await tokens.revoke(user, str(form.get("token", "")))
@@ -37,14 +36,8 @@ async def change(request: web.Request) -> web.Response:
     return await _show(request, made=made)
 
 
-def _user(request: web.Request) -> User:
-    visit = visit_of(request)
-    assert visit is not None
-    return visit.user
-
-
 async def _show(request: web.Request, *, error: str = "", made: str = "", status: int = 200) -> web.Response:
-    user = _user(request)
+    user = user_of(request)
     tokens = await request.app[DESK].tokens.of(user)
     roles = sorted(user.roles - {"admin"})  # the users are kept on pages alone
     return page(
