@@ -54,6 +54,8 @@ class Settings:
     console_token: str | None = field(default=None, repr=False)
     data: Path = Path("data")
     cache_mb: int = 256
+    standbys: int = 1
+    """How many other workers keep a copy of a partition's tables, ready to take it over."""
     clock: Literal["wall", "stream"] = "wall"
     replication: int = 1
     session_timeout_seconds: int = 30
@@ -327,6 +329,7 @@ VARIABLES = (
     Variable("LOANROUTER_CONSOLE_URL", "console_url", "a URL https://, or http:// of this machine", _console_url),
     Variable("LOANROUTER_DATA", "data", "the path of the folder for local state", Path),
     Variable("LOANROUTER_CACHE_MB", "cache_mb", "a whole number of MB from 16 to 100000", _whole_number(16, 100_000)),
+    Variable("LOANROUTER_STANDBYS", "standbys", "a whole number from 0 to 8", _whole_number(0, 8)),
     Variable("LOANROUTER_CLOCK", "clock", "wall or stream", _one_of("wall", "stream")),
     Variable("LOANROUTER_REPLICATION", "replication", "a whole number from 1 to 9", _whole_number(1, 9)),
     Variable(

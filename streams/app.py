@@ -69,6 +69,7 @@ class LoanrouterApp(faust.App):
             consumer_auto_offset_reset="earliest",
             producer_max_batch_size=BATCH_BYTES,
             producer_acks=-1,
+            table_standby_replicas=settings.standbys,
             topic_partitions=settings.partitions,
             topic_replication_factor=settings.replication,
             topic_disable_leader=True,

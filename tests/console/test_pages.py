@@ -42,6 +42,10 @@ PAGES = {
 }
 PICTURED = [name for name in PAGES if name != "nowhere"]
 OTHERS, DRAWDOWNS = 12, 5
+SILENT = [SilentDetector("non_return", "grade B after a loan", 41, 200)]
+STATE = FunderState(
+    ACCUSED, {"A": 0.62, "B": 0.58}, "watch", 1.0, rfc3339(now()), "pass_rate of grade A", 1_000, silent=SILENT
+)
 PHONE, DESK = (390, 844), (1100, 800)
 
 
@@ -66,10 +70,7 @@ def shown(office: Office) -> str:
         "alert-shown", ACCUSED, "grade A", "pass_rate", "watch", rfc3339(at), evidence, "normal", "watch"
     )
     service.publish(Item("capture-alerts", encode(alert), ACCUSED.encode()))
-    rates, silent = {"A": 0.62, "B": 0.58}, [SilentDetector("non_return", "grade B after a loan", 41, 200)]
-    service.set_state(
-        FunderState(ACCUSED, rates, "watch", 1.0, rfc3339(at), "pass_rate of grade A", 1_000, silent=silent)
-    )
+    service.set_state(STATE)
     editor = office.console.seated("max")
     text = service.settings.config.read_text().replace("max: 2", "max: 3")
     proposed = editor.send("/configuration/propose", {"text": text, "reason": "three tries", **_base(office)})
@@ -134,8 +135,13 @@ def test_axe_finds_a_barrier_where_there_is_one(chromium: Chromium, shown: str) 
 
 def test_a_detector_that_is_silent_says_what_it_lacks(office: Office, shown: str) -> None:
     """On the funder's page, with what it has and needs."""
-    page = office.console.seated("vera").get(f"/funders/{ACCUSED}").text
-    assert "non_return (grade B after a loan): 41 / 200" in page
+    reader = office.console.seated("vera")
+
+    def told() -> bool:
+        office.service.set_state(STATE)  # again: the funder's own agent has its word too, when something happens there
+        return "non_return (grade B after a loan): 41 / 200" in reader.get(f"/funders/{ACCUSED}").text
+
+    until(told)
 
 
 def test_by_keyboard_alone(chromium: Chromium, shown: str) -> None:

@@ -28,7 +28,7 @@ from streams.topics import create_topics
 from tests.brokers import ApacheCluster, ApacheKafka, ComingAndGoing
 from tests.faults.crowd import Crowd
 from tests.faults.proxy import SlowProxy
-from tests.ledger.judge import SLACK_MS, judge
+from tests.ledger.judge import judge
 from tests.processes import COMMAND, Workers
 
 CONFIG = Path(__file__).parents[2] / "market" / "rotation.yaml"
@@ -227,8 +227,7 @@ def check(found: Scene) -> Checked:
     ended_at = found.close()
     found.workers.stop()
     journal, settings = found.journal, found.settings
-    slack = SLACK_MS + round(1000 * max(sum(each) for each in found.struck))
-    report = judge(journal, found.revisions, ended_at=ended_at, prefix=settings.topic_prefix, slack_ms=slack)
+    report = judge(journal, found.revisions, ended_at=ended_at, prefix=settings.topic_prefix)
     done = subprocess.run(
         [COMMAND, "replay", "--check", "--json", f"--config={settings.config}"],
         env=os.environ | settings.environment(),

@@ -176,6 +176,7 @@ class Cluster:
                 str(settings.web_port),
                 str(data or settings.data),
                 f"--idempotent={int(settings.kafka_idempotence)}",
+                f"--standbys={settings.standbys}",
                 *options,
             ],
             cwd=Path(__file__).parents[2],

@@ -1,7 +1,7 @@
 """A toy worker: counts records by key and publishes each new count. Run as a process, or its app inside a test.
 
-python -m tests.streams.toy KAFKA PREFIX WEB_PORT DATA [--idempotent=0] [--die-before-outputs=N] [--slow=SECONDS]
-    [--pad=BYTES] [--largest-file=BYTES]
+python -m tests.streams.toy KAFKA PREFIX WEB_PORT DATA [--idempotent=0] [--standbys=N] [--die-before-outputs=N]
+    [--slow=SECONDS] [--pad=BYTES] [--largest-file=BYTES]
 """
 
 import asyncio
@@ -103,6 +103,7 @@ def _main() -> None:
         web_port=int(port),
         data=Path(data),
         cache_mb=16,
+        standbys=int(options.get("standbys", 1)),
         session_timeout_seconds=6,
     )
 
