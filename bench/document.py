@@ -36,9 +36,9 @@ so that a crash repeats the same bytes."""
 
 _WORKERS = """\
 The full job with one, two and four worker processes in one group. Servers and harness take their share of the same
-processors, so decisions per CPU-second say what another worker costs. Workers share no state. One worker beside a
-process that only computes in its own small memory loses what sharing a processor costs; what several workers lose
-beyond that (caches, memory, smaller batches, more turns of the servers) was not taken apart."""
+processors, so decisions per CPU-second say what another worker costs. What several workers lose is the price of their
+standbys: unless `LOANROUTER_STANDBYS` is 0, each keeps a copy of another's tables, and so fetches and stores what that
+one writes. One worker beside a process that only computes shows what sharing the processors costs."""
 
 _LATENCY = """\
 Requests come at a steady rate. From the append of a request to that of its decision, both by the broker's clock. An

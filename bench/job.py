@@ -56,17 +56,20 @@ def comparison(folder: Path, events: int) -> Comparison:
 def workers(folder: Path, events: int) -> Comparison:
     """One, two and four workers on about `events` requests.
 
-    A second worker has no state in common with the first. One worker beside a process that only computes shows what
-    sharing the processors costs.
+    Each of several workers keeps a copy of another's tables; `no-standby` are two that keep none. One worker beside a
+    process that only computes shows what sharing the processors costs.
     """
-    one, *more = (replace(OURS, name=f"workers-{n}", title=f"workers-{n}", processes=n) for n in (1, 2, 4))
+    one, two, four = (replace(OURS, name=f"workers-{n}", title=f"workers-{n}", processes=n) for n in (1, 2, 4))
     beside = replace(
         one,
         name="worker-beside-a-loop",
         title="one worker, and another process that only computes",
         beside=(sys.executable, "-c", "while True: sum(range(1000))"),
     )
-    engines = [one, beside, *more]
+    alone = replace(
+        two, name="workers-2-no-standby", title="workers-2, without standbys", env={"LOANROUTER_STANDBYS": "0"}
+    )
+    engines = [one, beside, alone, two, four]
     return Comparison("workers", engines, partial(load, events), prepare, write_configuration(folder))
 
 
