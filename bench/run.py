@@ -32,6 +32,8 @@ REQUESTS = "drawdown-requests"
 DECISIONS = "routing-decisions"
 APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
 _POLL_SECONDS = 0.05
+#: What the system counts CPU time in: less is told as none.
+_TICK = 0.01
 _STALLED_SECONDS = 300.0
 
 
@@ -91,12 +93,12 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def rate_per_cpu(self) -> float:
         """Decisions per CPU-second."""
-        return self.decisions / self.cpu_seconds
+        return self.decisions / max(self.cpu_seconds, _TICK)
 
     @property
     def late_rate_per_cpu(self) -> float:
         """Decisions per CPU-second, of the second half."""
-        return self.late_decisions / max(self.late_cpu_seconds, 0.01)
+        return self.late_decisions / max(self.late_cpu_seconds, _TICK)
 
 
 class Prepare(Protocol):
