@@ -38,6 +38,14 @@ class BatchTransport(Transport):
     Producer = BatchProducer
 
 
+class InputTopics(faust.Topic):
+    """What an agent reads: several topics. Nothing is sent to it, so its name is for people: `faust agents`."""
+
+    def get_topic_name(self) -> str:
+        """All names."""
+        return ", ".join(self.topics)
+
+
 class LoanrouterApp(faust.App):
     """A Faust application whose agents read batches. Make it with `create_app`."""
 
@@ -57,6 +65,7 @@ class LoanrouterApp(faust.App):
             broker_credentials=_credentials(settings),
             datadir=str(settings.data),
             Table=PartitionedTable,
+            Topic=InputTopics,
             TableManager=QuickTableManager,
             agent_supervisor=CrashingSupervisor,
             broker_session_timeout=session,

@@ -16,3 +16,11 @@ def test_tables_are_listed() -> None:
     done = faust("tables")
     assert done.returncode == 0, done.stderr
     assert {"borrowers", "funders"} <= set(done.stdout.replace("|", " ").split())
+
+
+def test_agents_are_listed() -> None:
+    """Both, with all that they read."""
+    done = faust("agents")
+    assert done.returncode == 0, done.stderr
+    assert "credit-grants, drawdown-requests, drawdown-outcomes, repayments" in done.stdout
+    assert "funder-outcomes, capture-signals" in done.stdout
