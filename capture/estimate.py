@@ -28,7 +28,7 @@ SEEN: tuple[Departure, ...] = ("refusal", "walk_away", "loan")
 #: How likely it is beforehand that a funder captures at all, and then that it captures a given grade.
 _CAPTURES, _GRADE_TOO = 0.2, 0.6
 #: How likely capture must be before the funder is held to it.
-_SURE = 0.95
+_SURE = 0.9
 #: How likely a funder that captures is to call a canary: Beta(1, 4).
 _CALLS, _CALLS_NOT = 1.0, 4.0
 _SAFE = 1e-6

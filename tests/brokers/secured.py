@@ -21,11 +21,11 @@ SECRET = "a-kafka-secret"  # noqa: S105  # of a broker that lives as long as the
 
 _TYPES = {"Topic": 2, "Group": 3, "Cluster": 4}
 _OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Alter": 7, "Describe": 8, "DescribeConfigs": 10, "AlterConfigs": 11}
-_LITERAL, _ALLOW = 3, 3
+_LITERAL, _PREFIXED, _ALLOW = 3, 4, 3
 
 
 class Acl(NamedTuple):
-    """That somebody may do one operation on one resource."""
+    """That somebody may do one operation on one resource, or with a `*` at its end on all that are named so."""
 
     user: str
     type: str
@@ -132,4 +132,5 @@ class SecuredKafka(ApacheKafka):
 
 def _numbers(acl: Acl) -> tuple[int, str, int, str, str, int, int]:
     principal = f"User:{acl.user}"
-    return (_TYPES[acl.type], acl.name, _LITERAL, principal, "*", _OPERATIONS[acl.operation], _ALLOW)
+    pattern = _PREFIXED if acl.name.endswith("*") else _LITERAL
+    return (_TYPES[acl.type], acl.name.rstrip("*"), pattern, principal, "*", _OPERATIONS[acl.operation], _ALLOW)

@@ -11,12 +11,17 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from config.settings import Settings
+from rotation.outputs import encode
+from streams.batches import Record
+from streams.deadletters import dead_letter
 from streams.topics import APP, TOPICS, create_topics, topic_name
 from tests.brokers.secured import ADMIN, PERSON, WORKER, Acl, SecuredKafka
 from tests.config.changes import FIRST
 from tests.conftest import Broker
+from tests.console.served import Console
 from tests.docs.pages import page, rows, section
 from tests.processes import loanrouter, until
+from tests.rotation.world import CUSTOMER, grant
 from tests.worker.conftest import CONFIG, ask_somebody, until_it_said
 from tests.worker.service import Service
 
@@ -152,20 +157,25 @@ COMMANDS = {
     "`topics create`": ["topics", "create"],
     "`config show`, `log`": ["config", "log"],
     "`config propose` and what follows": ["config", "propose", str(CONFIG), "--reason", "a test"],
-    "`explain`, `replay`, `export`, `what-if`": ["replay", "--check"],
+    "`explain`, `replay`, `export`, `what-if`, `shadow`": ["replay", "--check"],
     "`dead-letters list`": ["dead-letters", "list"],
+    "`dead-letters replay`": ["dead-letters", "replay", "--yes"],
 }
 
 
-async def begin_configuration(settings: Settings) -> None:
-    """Publish a first revision, as the first worker does."""
+async def begin(settings: Settings) -> None:
+    """Publish a first revision, as the first worker does, a grant, and the dead letter of another."""
+    grants = topic_name(settings, "credit-grants")
+    letter = dead_letter(settings, Record(grants, 0, 7, 0, b"c-1", b"{}", ()), "schema", "a test")
     async with AIOKafkaProducer(**settings.kafka_client_args()) as producer:
         await producer.send_and_wait(topic_name(settings, "rotation-config"), FIRST, b"config")
+        await producer.send_and_wait(grants, encode(grant("cf-west")), CUSTOMER.encode(), 0)
+        await producer.send_and_wait(letter.topic, letter.value, letter.key, 0, headers=list(letter.headers))
 
 
 def test_the_documented_access_is_that_of_the_commands() -> None:
     """Each row is tried here."""
-    assert {who for who, *_ in TABLE} == {"worker", "`synthetic`", *COMMANDS}
+    assert {who for who, *_ in TABLE} == {"worker", "`synthetic`", "`console`", *COMMANDS}
 
 
 def test_commands_with_the_documented_access(secured_kafka: SecuredKafka, settings: Settings) -> None:
@@ -176,7 +186,20 @@ def test_commands_with_the_documented_access(secured_kafka: SecuredKafka, settin
         own = replace(settings, topic_prefix=f"{settings.topic_prefix}{number}.")
         if who != "`topics create`":
             asyncio.run(create_topics(own))
-            asyncio.run(begin_configuration(own))
+            asyncio.run(begin(own))
         asyncio.run(secured_kafka.allow(documented(own, who, PERSON)))
         done = loanrouter(*words, **secured_kafka.sasl(own, PERSON).environment())
         assert done.returncode == 0, (who, done.stderr)
+
+
+def test_a_console_with_the_documented_access(secured_kafka: SecuredKafka, settings: Settings) -> None:
+    """Its pages show what was published, and a switch is written to the log."""
+    asyncio.run(create_topics(settings))
+    asyncio.run(begin(settings))
+    asyncio.run(secured_kafka.allow(documented(settings, "`console`", PERSON)))
+    with Console(secured_kafka.sasl(settings, PERSON)) as console:
+        console.invite("otto", "operator")
+        operator = console.seated("otto")
+        until(lambda: "cf-west" in operator.get(f"/borrowers?id={CUSTOMER}").text)
+        assert operator.send("/funders/cf-west/pause", {"reason": "a test"}).status == 303
+        assert "a test" in operator.get("/funders/cf-west").text
