@@ -5,12 +5,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hypothesis
 import pytest
 import redis
 
 from config.settings import Settings
 from streams.embedded import EmbeddedKafka, EmbeddedRedis, free_port
 from tests.brokers import ApacheKafka, SecuredKafka
+
+# How fast the machine is, which it may share with much else, says nothing about the code.
+hypothesis.settings.register_profile(
+    "shared machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("shared machine")
 
 
 class Broker(NamedTuple):

@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import partial
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.lifecycle import Draft, Lifecycle, advance
@@ -121,7 +121,6 @@ class Witness:
 
 
 @given(moves)
-@settings(deadline=None)
 def test_the_laws_hold(story: list[Move]) -> None:
     """A witness that knows nothing of the fold agrees with all that it lets pass."""
     state, witness = after(), Witness()

@@ -75,7 +75,7 @@ def spoilt_texts(draw: st.DrawFn) -> str:
     return text
 
 
-@settings(max_examples=MUTATIONS, deadline=None)
+@settings(max_examples=MUTATIONS)
 @given(documents())
 @example([])
 @example({})
@@ -91,7 +91,7 @@ def test_a_changed_document_is_accepted_or_refused_by_key_and_line(document: Any
         assert 1 <= problem.line <= len(text.splitlines())
 
 
-@settings(max_examples=MUTATIONS, deadline=None)
+@settings(max_examples=MUTATIONS)
 @given(spoilt_texts())
 @example("schema: 'never closed\n")
 @example("%OURS\n")

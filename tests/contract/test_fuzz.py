@@ -5,15 +5,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rotation.events import Event
 from streams.codec import INPUTS, BadInput, InputEvent
 from tests.contract.documents import FUNDERS, VALID, key_of, read
-
-settings.register_profile("shared machine", deadline=None)
-settings.load_profile("shared machine")
 
 TOPICS = st.sampled_from(sorted(INPUTS))
 IDS = st.from_regex(r"[A-Za-z0-9._:-]{1,64}", fullmatch=True)

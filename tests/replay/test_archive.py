@@ -39,7 +39,7 @@ in_topics = st.builds(
 
 
 @given(st.lists(in_topics, max_size=8))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_records_come_back_as_they_were(tmp_path_factory: pytest.TempPathFactory, log: list[LogRecord]) -> None:
     """Keys, headers and values that are missing, empty or no text included; partition by partition, in order."""
     folder = written(tmp_path_factory.mktemp("archives") / "archive", *log)

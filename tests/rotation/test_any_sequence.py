@@ -22,7 +22,7 @@ CODES = [*(rule.code for rule in HARD_RULES), *(rule.code for rule in ROTATION_R
 numbers = st.integers(0, 9999)
 moves = st.builds(Move, st.sampled_from(KINDS), numbers, numbers, numbers, numbers)
 sequences = st.lists(moves, min_size=150, max_size=160)
-several = settings(max_examples=40, deadline=None, derandomize=True)
+several = settings(max_examples=40, derandomize=True)
 
 
 def play(sequence: list[Move], again: list[int] | None = None) -> Play:

@@ -55,7 +55,7 @@ def test_removing_a_funder_moves_only_its_own_drawdowns(gone: str) -> None:
     assert set(moved) == {gone}
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(weights_strategy, subjects, st.randoms(use_true_random=False))
 def test_the_order_of_input_does_not_matter(weights: dict[str, float], subject: str, shuffle: random.Random) -> None:
     """The same funders in any order are ranked the same."""
@@ -65,7 +65,7 @@ def test_the_order_of_input_does_not_matter(weights: dict[str, float], subject: 
     assert rank(funder_ids, dict(reversed(weights.items())), "s", subject, 1) == expected
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(weights_strategy, subjects, st.integers(1, 5))
 def test_propensities_are_shares_of_the_weight_and_sum_to_one(
     weights: dict[str, float], subject: str, attempt: int

@@ -18,7 +18,7 @@ NEVER = T0 + 3650 * DAY
 SHANGHAI = timezone(timedelta(hours=8))
 #: From the epoch to the last time that an event may tell.
 times = st.integers(0, 253_370_764_800_000 - 1)
-quick = settings(max_examples=200, deadline=None, derandomize=True)
+quick = settings(max_examples=200, derandomize=True)
 
 
 @quick
@@ -108,7 +108,7 @@ def test_a_hold_falls_due_at_the_first_change(hours: str, now: int, expires: int
 minutes = st.integers(0, 1439)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.lists(minutes, min_size=1, max_size=4), st.integers(0, 2 * DAY))
 def test_no_change_is_passed_over(opens: list[int], after: int) -> None:
     """Against a clock that is looked at every minute of two days: nothing opens between now and when it falls due."""

@@ -70,7 +70,7 @@ borrowers = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(borrowers)
 def test_a_record_is_read_back_as_it_was(borrower: Borrower) -> None:
     """Nothing is lost, the same record has the same bytes, and its next wake-up is read without the rest."""

@@ -121,7 +121,7 @@ def test_the_answers_go_to_whom_they_belong() -> None:
 kinds = st.lists(st.sampled_from(["grant", "ask", "ask", "lend", "decline"]), max_size=6)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.lists(kinds, max_size=5))
 def test_each_borrower_lives_as_if_alone(many: list[list[str]]) -> None:
     """With room enough: the same decisions and operations in the same order, one reservation a wave at most."""

@@ -3,7 +3,7 @@
 Invariant: for operations in the order of time both give the same answers, and hold the same at the end.
 """
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rotation.book import MemoryBook
@@ -39,7 +39,6 @@ def histories(draw: st.DrawFn) -> list[Operation]:
     return done
 
 
-@settings(deadline=None)
 @given(histories())
 def test_as_the_book_in_memory(history: list[Operation]) -> None:
     """What became of a reservation is told of the funder that got it, as the core does."""

@@ -41,7 +41,7 @@ rows = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows)
 def test_a_draft_that_chooses_alike_changes_nothing(drawn: list[tuple[int, int, int, bool, float, float]]) -> None:
     """Exactly nothing, whatever the weights are."""
@@ -52,7 +52,7 @@ def test_a_draft_that_chooses_alike_changes_nothing(drawn: list[tuple[int, int, 
     assert (found.values[0].change, found.values[0].change_interval) == (0, (0, 0))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows)
 def test_each_drawdown_is_of_one_kind_and_intervals_are_in_order(
     drawn: list[tuple[int, int, int, bool, float, float]],
@@ -71,7 +71,7 @@ def test_each_drawdown_is_of_one_kind_and_intervals_are_in_order(
         assert 0 < each.effective <= each.outcomes + 1e-9
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows, st.randoms(use_true_random=False))
 def test_the_order_of_drawdowns_does_not_matter(
     drawn: list[tuple[int, int, int, bool, float, float]], chance: "np.random.Generator"
