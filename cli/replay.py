@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import click
 
-from agents.replay import Log
+from agents.recorded import Log
 from agents.replay import replay as replay_log
 from cli.kafka import ask
 from cli.main import settings_from_env

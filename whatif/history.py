@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from agents.replay import Log
+from agents.recorded import Log
 from config.rotation import Funder, Revision
 from rotation.outputs import FunderState
 from rotation.policy import Policy

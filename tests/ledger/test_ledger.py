@@ -17,7 +17,8 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from agents.replay import Log, replay
+from agents.recorded import Log
+from agents.replay import replay
 from config.load import load_file
 from config.revisions import first_revision
 from config.rotation import Revision, RotationConfig

@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from agents.replay import Log, replay
+from agents.recorded import Log
+from agents.replay import replay
 from config.settings import Settings
 from streams.log import LogRecord, log_line, read_log
 

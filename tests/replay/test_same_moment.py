@@ -1,6 +1,7 @@
 """Replay leads each attempt to the answer that it got, whatever the timestamps around it are."""
 
-from agents.replay import Log, replay
+from agents.recorded import Log
+from agents.replay import replay
 from config.rotation import Revision
 from config.settings import Settings
 from rotation.clock import MINUTE

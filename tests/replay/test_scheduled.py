@@ -5,7 +5,8 @@ from datetime import datetime
 import msgspec
 import pytest
 
-from agents.replay import Log, replay
+from agents.recorded import Log
+from agents.replay import replay
 from config.lifecycle import Lifecycle, history
 from config.records import Activation, Approval, FunderSwitch, Proposal, Record, Withdrawal, encode
 from config.revisions import encode_record, first_revision

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from agents.replay import Log
+from agents.recorded import Log
 from streams.topics import BORROWER_INPUTS
 from tests.replay.logs import decided, records, replayed
 
