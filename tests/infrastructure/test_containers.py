@@ -59,6 +59,7 @@ def test_the_services_start_in_order(compose: dict[str, Any]) -> None:
             "redis": "service_healthy",
             "topics": "service_completed_successfully",
         },
+        "synthetic": {"topics": "service_completed_successfully"},
         "prometheus": {},
         "alertmanager": {},
         "grafana": {"prometheus": "service_started"},
@@ -91,7 +92,7 @@ def test_ports_are_published_on_loopback_only(compose: dict[str, Any]) -> None:
 
 def test_our_containers_have_no_privileges(compose: dict[str, Any]) -> None:
     """Read-only file system, no capabilities, no way to gain them, and a user that is not root."""
-    for name in ("topics", "worker", "console"):
+    for name in ("topics", "worker", "console", "synthetic"):
         service = compose["services"][name]
         assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
         assert "no-new-privileges:true" in service["security_opt"]
@@ -120,7 +121,7 @@ def test_what_is_mounted_is_there(compose: dict[str, Any]) -> None:
 
 def test_the_services_get_settings_that_exist_and_can_be_read(compose: dict[str, Any]) -> None:
     """Each variable given to a container is one of ours, and its default is a good value."""
-    for name in ("topics", "worker", "console"):
+    for name in ("topics", "worker", "console", "synthetic"):
         env = compose["services"][name]["environment"]
         assert set(env) <= {variable.name for variable in VARIABLES}
         assert Settings.from_env(env).kafka == "kafka:19092"

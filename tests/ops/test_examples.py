@@ -34,12 +34,13 @@ def test_prometheus_takes_its_configuration() -> None:
 
 
 def test_prometheus_finds_workers_and_alertmanager() -> None:
-    """It scrapes every container of the service `worker` where that serves, and sends to a service that listens."""
+    """It scrapes workers and synthetic borrower where they serve, under their jobs, and sends to who listens."""
     config = read("prometheus/prometheus.yml")
-    (scrape,) = config["scrape_configs"]
-    (found,) = scrape["dns_sd_configs"]
-    port = COMPOSE["worker"]["environment"]["LOANROUTER_WEB"].rpartition(":")[2]
-    assert (scrape["job_name"], found["names"], str(found["port"])) == ("loanrouter", ["worker"], port)
+    jobs = {scrape["job_name"]: scrape["dns_sd_configs"] for scrape in config["scrape_configs"]}
+    assert jobs.keys() == {"loanrouter", "synthetic-loanrouter"}
+    for (found,), service in zip(jobs.values(), ("worker", "synthetic"), strict=True):
+        port = COMPOSE[service]["environment"]["LOANROUTER_WEB"].rpartition(":")[2]
+        assert (found["names"], str(found["port"])) == ([service], port)
     (manager,) = config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]
     name, _, listens = manager.partition(":")
     assert [port.rpartition(":")[2] for port in COMPOSE[name]["ports"]] == [listens]
