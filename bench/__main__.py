@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from bench import job, latency, memory, results
+from bench import job, latency, memory, results, what_if
 from bench.compare import Comparison, compare
 from bench.ground import Servers, Topics, servers, topics
 from bench.machine import this_machine
@@ -28,6 +28,7 @@ WHATS = {
     "workers": "the full job by one, two and four workers",
     "latency": "from a request to its decision, at a steady rate",
     "memory": "memory of a borrower, and recovery with many of them",
+    "what-if": "a what-if of a month's drawdowns",
 }
 _EVENTS = {"job": 120_000, "rule": 600_000, "workers": 120_000}
 
@@ -42,6 +43,7 @@ _EVENTS = {"job": 120_000, "rule": 600_000, "workers": 120_000}
 )
 @click.option("--seconds", default=20.0, show_default=True, type=click.FloatRange(1), help="Length of a latency run.")
 @click.option("--borrowers", default=1_000_000, show_default=True, type=click.IntRange(1), help="Of memory.")
+@click.option("--drawdowns", default=1_000_000, show_default=True, type=click.IntRange(1), help="Of what-if.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON instead of tables.")
 @click.option(
     "--results",
@@ -58,6 +60,7 @@ def main(
     events: int | None,
     seconds: float,
     borrowers: int,
+    drawdowns: int,
     as_json: bool,
     path: Path,
     profile: bool,
@@ -65,6 +68,14 @@ def main(
     """Measure WHAT (all of it when left out) on one Apache Kafka and one Redis, engines in turn."""
     logging.basicConfig(level=logging.CRITICAL)  # clients of the harness; engines have logs of their own
     kept = results.read(path)
+    chosen = list(whats or WHATS)
+    if "what-if" in chosen and not profile:  # the only one that needs no servers
+        chosen.remove("what-if")
+        kept.what_if = what_if.measure(drawdowns)
+        results.write(path, kept)
+    if not chosen:
+        _tell(kept, as_json=as_json)
+        return
     with servers() as ground:
         if profile:
             kept.profile = _profile(job.comparison(ground.folder, events or _EVENTS["job"]), ground)
@@ -78,7 +89,7 @@ def main(
         def compared(make: Callable[[Path, int], Comparison], what: str) -> Compared:
             return _compare(make(folder, events or _EVENTS[what]), ground, rounds)
 
-        for what in whats or WHATS:
+        for what in chosen:
             match what:
                 case "job":
                     kept.job = compared(job.comparison, what)
@@ -91,6 +102,10 @@ def main(
                 case "memory":
                     kept.memory = _run(ground, lambda t: memory.measure(ground, t, config, borrowers))
             results.write(path, kept)
+    _tell(kept, as_json=as_json)
+
+
+def _tell(kept: results.Results, *, as_json: bool) -> None:
     if as_json:
         click.echo(results.encode(kept), nl=False)
         return

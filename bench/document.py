@@ -6,7 +6,7 @@ from statistics import median
 from bench.machine import Machine
 from bench.results import Compared, Results
 from bench.run import Measured
-from bench.tables import Table, comparison, delays, recovery
+from bench.tables import Table, comparison, delays, recovery, replayed
 from bench.targets import targets
 
 _BUSY = 1.0
@@ -48,6 +48,11 @@ _MEMORY = """\
 Borrowers with a ledger of twenty loans. From the start of the process until `/readyz` says ready, with the
 changelog to read, and with the data folder of the worker before."""
 
+_WHAT_IF = """\
+`loanrouter what-if` on a month's recorded drawdowns at eight funders, with their grants, outcomes and repayments in
+eight partitions, of a draft that leaves out one more of a borrower's last funders: nearly every drawdown is decided
+twice. In as many processes as there are processors, their memory added up."""
+
 _WHY = """\
 A decision of the full job, with a grant, takes {job:.0f} µs of CPU, one of the keyed rule {rule:.0f}: were the stream
 free, the full job would still make no more than {most:.2f} of what the rule makes. Its time is the core's: twelve
@@ -84,6 +89,8 @@ def _sections(results: Results) -> Iterator[str]:
         yield _section(delays(results.latency), _LATENCY, results.latency.machine)
     if results.memory is not None:
         yield _section(recovery(results.memory), _MEMORY, results.memory.machine)
+    if results.what_if is not None:
+        yield _section(replayed(results.what_if), _WHAT_IF, results.what_if.machine)
     if results.profile:
         yield _PROFILE
         for title, lines in (("The full job", results.profile), ("The keyed rule", results.rule_profile)):

@@ -8,6 +8,7 @@ from bench.latency import Latency
 from bench.machine import Machine
 from bench.memory import Memory
 from bench.run import Measured
+from bench.what_if import WhatIf
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -35,6 +36,7 @@ class Results(msgspec.Struct, omit_defaults=True):
     workers: Compared | None = None
     latency: Latency | None = None
     memory: Memory | None = None
+    what_if: WhatIf | None = None
     profile: list[str] = []
     rule_profile: list[str] = []
 

@@ -8,6 +8,7 @@ from bench.latency import Latency
 from bench.memory import Memory
 from bench.results import Compared, Results
 from bench.run import Measured
+from bench.what_if import WhatIf
 
 _MEGA = 1024 * 1024
 _LEAST_CPU = 0.3  # seconds; the kernel counts hundredths
@@ -32,6 +33,8 @@ def tables(results: Results) -> Iterator[Table]:
         yield delays(results.latency)
     if results.memory is not None:
         yield recovery(results.memory)
+    if results.what_if is not None:
+        yield replayed(results.what_if)
 
 
 def comparison(title: str, section: Compared) -> Table:
@@ -74,6 +77,18 @@ def recovery(section: Memory) -> Table:
         )
     head = ("start from", "borrowers", "seconds to ready", "CPU-seconds", "MiB", "peak MiB", "bytes each")
     return Table("Memory and recovery", head, rows)
+
+
+def replayed(section: WhatIf) -> Table:
+    """One what-if."""
+    row = (
+        f"{section.drawdowns:,}",
+        f"{section.archive / _MEGA:,.0f}",
+        f"{section.seconds:,.0f}",
+        f"{section.cpu_seconds:,.0f}",
+        f"{section.peak_memory / _MEGA:,.0f}",
+    )
+    return Table("What if", ("drawdowns", "archive MiB", "seconds", "CPU-seconds", "peak MiB"), [row])
 
 
 def shown(values: tuple[float, float, float], form: str) -> str:

@@ -78,6 +78,10 @@ def _start(results: Results, what: str, bytes_each: bool = False) -> tuple[float
     return spread([results.memory.per_borrower(start) if bytes_each else start.seconds])
 
 
+def _what_if(results: Results) -> tuple[float, float, float] | None:
+    return None if results.what_if is None else spread([results.what_if.seconds])
+
+
 _TARGETS = (
     _Target("full job, times plain Faust", 10, True, ".1f", lambda r: _ratio(r.job, "plain-faust", _RATE)),
     _Target("keyed rule, of the aiokafka loop", 0.75, True, ".2f", lambda r: _ratio(r.rule, "aiokafka-loop", _RATE)),
@@ -108,4 +112,5 @@ _TARGETS = (
     _Target("memory of a borrower, bytes", 700, False, ".0f", lambda r: _start(r, "changelog", bytes_each=True)),
     _Target("1,000,000 borrowers from the local store, s", 20, False, ".1f", lambda r: _start(r, "data folder kept")),
     _Target("1,000,000 borrowers from the changelog, s", 90, False, ".1f", lambda r: _start(r, "changelog")),
+    _Target("what-if of 1,000,000 drawdowns, s", 120, False, ".0f", _what_if),
 )

@@ -189,18 +189,27 @@ def _time(at: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at)
 
 
+def document_of(config: Path) -> dict[str, Any]:
+    """A configuration's document for borrowers who come back after days."""
+    document = load_file(config)
+    document["rotation"]["cooldown"] = {"days": 1}
+    return document | {"holding": {"seconds": 900}, "reservation": {"ttl_seconds": 1800}}
+
+
+def write(folder: Path, document: dict[str, Any], drawdowns: int) -> None:
+    """Write an archive of so many drawdowns."""
+    with ArchiveWriter(folder) as writer:
+        for record in traffic(first_revision(document), drawdowns):
+            writer.write(record)
+
+
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--drawdowns", default=1_000_000, show_default=True)
 @click.option("--config", default="market/rotation.yaml", show_default=True, type=click.Path(path_type=Path))
 def main(folder: Path, drawdowns: int, config: Path) -> None:
     """Write recorded traffic into FOLDER."""
-    document = load_file(config)
-    document["rotation"]["cooldown"] = {"days": 1}
-    document |= {"holding": {"seconds": 900}, "reservation": {"ttl_seconds": 1800}}
-    with ArchiveWriter(folder) as writer:
-        for record in traffic(first_revision(document), drawdowns):
-            writer.write(record)
+    write(folder, document_of(config), drawdowns)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ def advise(customer_id: str, borrower: Borrower, policy: Policy, now: int) -> Cr
 
     None too when earlier advice still waits for its answer, or when the borrower's region or grade is unknown.
     """
+    if policy.config.rotation.min_live_grants == 0:
+        return None
     grants = live_grants(borrower, now)
     safe = policy.roster.everyone & ~policy.risky[borrower.risk_grade]
     if (policy.roster.set_of(grants) & safe).bit_count() >= policy.config.rotation.min_live_grants:

@@ -84,7 +84,7 @@ class History(Drafted):
             id_: {funder.id: funder.fee_bp for funder in revision.config.funders}
             for id_, revision in log.lifecycle.revisions.items()
         }
-        self.known_funders = log.funder_ids | self._funders.keys()
+        self.known_funders = log.funder_ids | frozenset(self._funders)
         self.funder_ids = sorted(self.known_funders)
         self.places = {funder_id: place for place, funder_id in enumerate(self.funder_ids)}
 

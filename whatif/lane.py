@@ -14,16 +14,16 @@ import msgspec
 from rotation.decide import Steps
 from rotation.events import BorrowerEvent, DrawdownOutcome, DrawdownRequest, Repayment
 from rotation.ledger import expire_reservations
-from rotation.reservations import Reserve, Reserved
 from rotation.rules import RESERVATION_CODES
 from rotation.turn import Turn
 from whatif.answers import Answer, Answers
 from whatif.as_it_was import AsItWas, Candidates
 from whatif.book import LaneBook
+from whatif.decision import Recorded
 from whatif.estimate import Samples
 from whatif.history import History
-from whatif.recorded import Moment, Recorded, Records
-from whatif.side import Side, run
+from whatif.recorded import Moment, Records
+from whatif.side import Side
 from whatif.tally import Tally
 
 
@@ -33,9 +33,9 @@ class Outcome(msgspec.Struct):
     before: Tally
     after: Tally
     samples: Samples
-    in_flight: int = 0
-    answers: int = 0
-    guessed: int = 0
+    in_flight: int
+    answers: int
+    guessed: int
 
 
 class Lane:
@@ -150,15 +150,15 @@ class Lane:
         return Turn(customer_id, self._drafted.borrowers[customer_id], self._history.policy(version), silent=True)
 
     def _go(self, turn: Turn, steps: Steps[Any], version: int) -> None:
-        side = self._drafted
-
-        def reserve(asked: Reserve) -> Reserved:
-            side.book.note(turn.operations)
-            turn.operations.clear()
-            return side.book.reserve(asked)
-
-        run(steps, reserve)
-        side.book.note(turn.operations)
+        side, book = self._drafted, self.book
+        try:
+            asked = next(steps)
+            while True:
+                book.note(turn.operations)
+                turn.operations.clear()
+                asked = steps.send(book.reserve(asked))
+        except StopIteration:
+            book.note(turn.operations)
         routed = [verdict for _, status, verdict in turn.verdicts if status == "routed"]
         if routed:
             for verdict, entry in zip(routed, turn.borrower.ledger[-len(routed) :], strict=True):

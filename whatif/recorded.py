@@ -1,74 +1,24 @@
 """One partition's recorded decisions and outcomes, by drawdown: what the replay of it looks up."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from rotation.events import BorrowerEvent, CaptureSignal, DrawdownOutcome, millis
-from rotation.outputs import DecisionStatus
+from rotation.events import BorrowerEvent, CaptureSignal, DrawdownOutcome
 from rotation.reservations import Room
-from rotation.rules import RESERVATION_CODES
 from streams.archive import Summary, read_partition
 from streams.codec import BadInput, decode
 from streams.headers import POSITION_HEADER, Position, header
 from streams.topics import BORROWER_INPUTS
+from whatif.decision import Explained, Recorded, tells_of_room
 from whatif.history import History
 
 Moment = tuple[int, int, bool]
 """When something happened (ms), the decision that it is or came after (-1: none), and whether it came after that."""
-
-
-class Candidate(msgspec.Struct, gc=False):
-    """A funder that passed, with its chance of being first."""
-
-    funder_id: str
-    propensity: float
-
-
-class Recorded(msgspec.Struct, gc=False):
-    """What a replay looks at in a recorded decision."""
-
-    drawdown_id: str
-    customer_id: str
-    attempt: int
-    status: DecisionStatus
-    funder_id: str | None
-    decided_at: datetime
-    relaxed: list[str]
-    candidates: list[Candidate]
-    excluded: msgspec.Raw
-    config_revision: int
-    funder_states_version: int
-
-    @property
-    def at(self) -> int:
-        """When it was made (ms)."""
-        return millis(self.decided_at)
-
-    @property
-    def full(self) -> dict[str, Room]:
-        """The funders that had no room, and why."""
-        raw = bytes(self.excluded)
-        if not any(code.encode() in raw for code in RESERVATION_CODES):
-            return {}
-        rooms: tuple[Room, ...] = ("quota_exhausted", "guarantee_ratio")
-        return {funder_id: code for funder_id, codes in self.codes().items() for code in rooms if code in codes}
-
-    def codes(self) -> dict[str, list[str]]:
-        """The codes of each funder that was out."""
-        return msgspec.json.decode(bytes(self.excluded), type=dict[str, list[str]])
-
-    @classmethod
-    def read(cls, value: bytes | None) -> "Recorded":
-        """Read the value of a record of `routing-decisions`; raises `msgspec.DecodeError`."""
-        return _decoder.decode(value or b"")
-
-
-_decoder = msgspec.json.Decoder(Recorded)
 
 
 class Result(NamedTuple):
@@ -77,6 +27,9 @@ class Result(NamedTuple):
     amount: int
     fee_before: float
     fee_after: float
+
+
+_NOBODY: Mapping[str, Room] = {}
 
 
 class Records:
@@ -88,21 +41,32 @@ class Records:
         self._summary = summary
         self._partition = partition
         self._history = history
-        self._made: defaultdict[str, dict[tuple[int, bool], Recorded]] = defaultdict(dict)
+        self._made: defaultdict[str, list[Recorded]] = defaultdict(list)
+        self._full: dict[tuple[str, int, bool], dict[str, Room]] = {}
         self._positions: list[Position | None] = []
         self._decisions: list[Recorded] = []
+        names: dict[str, str] = {}
         for record in read_partition(folder, summary, "routing-decisions", partition):
+            value = record.value or b""
             try:
-                decision = Recorded.read(record.value)
+                decision = Recorded.read(value)
+                full = Explained.read(value).full if tells_of_room(value) else None
             except msgspec.DecodeError as error:
                 where = f"routing-decisions, partition {partition}, offset {record.offset}"
                 raise ValueError(f"{where}: not a decision: {error}") from None
-            # Of what was published again after a crash the first is as good as the others.
-            key = (decision.attempt, decision.status != "held")
-            if self._made[decision.drawdown_id].setdefault(key, decision) is decision:
-                position = header(record.headers, POSITION_HEADER)
-                self._positions.append(None if position is None else Position.decode(position))
-                self._decisions.append(decision)
+            # Names that come again and again are kept once: they take memory, and are hashed and compared.
+            decision.customer_id = names.setdefault(decision.customer_id, decision.customer_id)
+            if decision.funder_id is not None:
+                decision.funder_id = names.setdefault(decision.funder_id, decision.funder_id)
+            made = self._made[decision.drawdown_id]
+            if any(each.step == decision.step for each in made):
+                continue  # of what was published again after a crash the first is as good as the others
+            made.append(decision)
+            if full:
+                self._full[(decision.drawdown_id, *decision.step)] = full
+            position = header(record.headers, POSITION_HEADER)
+            self._positions.append(None if position is None else Position.decode(position))
+            self._decisions.append(decision)
         self._outcomes: defaultdict[str, list[tuple[int, DrawdownOutcome]]] = defaultdict(list)
         self._told = {"drawdown-outcomes": list(self._events("drawdown-outcomes"))}
         for (at, _, _), event in self._told["drawdown-outcomes"]:
@@ -123,8 +87,12 @@ class Records:
 
     def decision(self, drawdown_id: str, attempt: int) -> Recorded | None:
         """The first decision on an attempt."""
-        made = self._made.get(drawdown_id, {})
-        return made.get((attempt, False)) or made.get((attempt, True))
+        made = [each for each in self._made.get(drawdown_id, ()) if each.attempt == attempt]
+        return made[0] if len(made) == 1 else min(made, key=attrgetter("step"), default=None)
+
+    def full(self, made: Recorded) -> Mapping[str, Room]:
+        """The funders that had no room, and why."""
+        return self._full.get((made.drawdown_id, *made.step), _NOBODY) if self._full else _NOBODY
 
     def outcomes(self, drawdown_id: str) -> list[tuple[int, DrawdownOutcome]]:
         """The outcomes of a drawdown with their timestamps."""
@@ -132,12 +100,12 @@ class Records:
 
     def awaits(self, drawdown_id: str, funder_id: str) -> bool:
         """Whether the drawdown went to this funder, whatever is known of its outcome."""
-        return any(each.funder_id == funder_id for each in self._made.get(drawdown_id, {}).values())
+        return any(each.funder_id == funder_id for each in self._made.get(drawdown_id, ()))
 
     def result(self, drawdown_id: str) -> Result | None:
         """What became of the drawdown; None when the record ends before that."""
         outcomes = self.outcomes(drawdown_id)
-        last = max(self._made[drawdown_id].items())[1]
+        last = max(self._made[drawdown_id], key=attrgetter("step"))
         for _, outcome in outcomes:
             if outcome.status == "disbursed":
                 amount, funder_id, revision = outcome.amount or 0, outcome.funder_id, last.config_revision
@@ -156,7 +124,7 @@ class Records:
         unknowing = ((n, each) for n, each in enumerate(self._positions) if each is not None)
         following = next(unknowing, None)
         for record in read_partition(self._folder, self._summary, topic, self._partition):
-            if (topic, record.partition, record.offset) in refused:
+            if refused and (topic, record.partition, record.offset) in refused:
                 continue
             event = decode(topic, record.key, record.value, record.timestamp, known_funders=known, latest=None)
             if not isinstance(event, BadInput | CaptureSignal):

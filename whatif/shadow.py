@@ -28,8 +28,8 @@ from streams.headers import POSITION_HEADER, Position, header
 from streams.log import LogRecord
 from streams.topics import BORROWER_INPUTS
 from whatif.as_it_was import drawdown_of, enter
+from whatif.decision import Explained
 from whatif.history import Drafted
-from whatif.recorded import Recorded
 from whatif.shadow_told import Decided, Differing, Kind, Seen, Sides
 from whatif.side import run
 
@@ -45,7 +45,7 @@ class _Lane:
     def __init__(self, reached: list[int]) -> None:
         self.reached = reached
         self.waiting: defaultdict[str, list[list[LogRecord]]] = defaultdict(lambda: [[] for _ in BORROWER_INPUTS])
-        self.decisions: deque[tuple[int, Recorded, Position]] = deque()
+        self.decisions: deque[tuple[int, Explained, Position]] = deque()
 
 
 class Shadow:
@@ -116,18 +116,18 @@ class Shadow:
     def _take_decision(self, record: LogRecord) -> None:
         position = header(record.headers, POSITION_HEADER)
         with suppress(msgspec.DecodeError, ValueError):  # no worker wrote it
-            made = Recorded.read(record.value)
+            made = Explained.read(record.value)
             if position is not None:
                 self._lane(record.partition).decisions.append((record.offset, made, Position.decode(position)))
 
-    def _is_known(self, lane: _Lane, made: Recorded, position: Position) -> bool:
+    def _is_known(self, lane: _Lane, made: Explained, position: Position) -> bool:
         return (
             all(reached >= needed for reached, needed in zip(lane.reached, position.offsets, strict=True))
             and made.funder_states_version <= self._version
             and made.config_revision in self._lifecycle.revisions
         )
 
-    def _decided(self, lane: _Lane, made: Recorded, position: Position, *, live: bool) -> None:
+    def _decided(self, lane: _Lane, made: Explained, position: Position, *, live: bool) -> None:
         borrower = self._borrowers[made.customer_id]
         self._fold(borrower, lane, made.customer_id, position)
         drawdown = borrower.drawdowns.get(made.drawdown_id)
@@ -178,7 +178,7 @@ class Shadow:
             self._limits[revision] = Policy(self._lifecycle.revisions[revision], {}, -1).limits
         return self._limits[revision]
 
-    def _room(self, made: Recorded, asked: Reserve) -> Reserved:
+    def _room(self, made: Explained, asked: Reserve) -> Reserved:
         """Who was full is full under the draft, too, where it has the same limits. Everybody else has room."""
         passed_over: list[tuple[str, Room]] = []
         recorded, full = self._limits_of(made.config_revision), made.full
@@ -188,7 +188,7 @@ class Shadow:
             passed_over.append((funder_id, full[funder_id]))
         return Reserved(None, tuple(passed_over))
 
-    def _compare(self, made: Recorded, draft: Decided) -> None:
+    def _compare(self, made: Explained, draft: Decided) -> None:
         active, seen = Decided(made.funder_id, made.relaxed, made.codes()), self._seen
         kind = _kind(active, draft)
         seen.compared += 1

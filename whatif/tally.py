@@ -34,7 +34,8 @@ class Tally(msgspec.Struct):
         """Count one routed decision."""
         self.served += attempt == 1
         self.routed[funder_id] = plus(self.routed.get(funder_id, (0, 0)), (1, amount))
-        self.relaxed.update(relaxed)
+        for rule in relaxed:
+            self.relaxed[rule] += 1
 
     def close(self, borrowers: Iterable[Borrower], held: Amounts) -> None:
         """Count what stands at the end: borrowers' ledgers and quotas."""
