@@ -17,7 +17,9 @@ from tests.streams.cluster import PARTITIONS, Cluster, until
 from tests.streams.test_restart import changelog_reads, counted, ready, table
 
 pytestmark = ON_APACHE
-RECORDS = 400
+RECORDS, KEYS = 400, 200
+#: Of the changelog, when partitions move and all is known: the record that closed the state, and the claims.
+FEW = 4 * PARTITIONS
 
 
 @asynccontextmanager
@@ -41,14 +43,14 @@ def test_a_standby_takes_over_with_nothing_to_read(cluster: Cluster) -> None:
 
     async def run() -> None:
         async with beside_another(cluster) as (app, other):
-            await cluster.publish(RECORDS)
+            await cluster.publish(RECORDS, keys=KEYS)
             counts = await cluster.until_counted(RECORDS)
             await until(lambda: table(app) == counted(counts))
             before = changelog_reads()
             other.send_signal(signal.SIGKILL)
             await until(lambda: len(owned(app)) == PARTITIONS and app.readiness.reasons() == [])
-            assert changelog_reads() - before <= 2 * PARTITIONS
-            await cluster.publish(RECORDS, start=RECORDS)
+            assert changelog_reads() - before <= FEW
+            await cluster.publish(RECORDS, keys=KEYS, start=RECORDS)
             counts = await cluster.until_counted(2 * RECORDS)
             assert table(app) == counted(counts)
 
@@ -62,13 +64,13 @@ def test_without_standbys_no_worker_reads_what_another_wrote(cluster: Cluster) -
     async def run() -> None:
         async with beside_another(cluster) as (app, other):
             before = changelog_reads()
-            await cluster.publish(RECORDS)
+            await cluster.publish(RECORDS, keys=KEYS)
             await cluster.until_counted(RECORDS)
-            assert changelog_reads() == before
+            assert changelog_reads() - before <= FEW
             other.send_signal(signal.SIGKILL)
             await until(lambda: len(owned(app)) == PARTITIONS and app.readiness.reasons() == [])
-            assert changelog_reads() - before > 0
-            await cluster.publish(RECORDS, start=RECORDS)
+            assert changelog_reads() - before > KEYS // 4
+            await cluster.publish(RECORDS, keys=KEYS, start=RECORDS)
             counts = await cluster.until_counted(2 * RECORDS)
             assert table(app) == counted(counts)
 
