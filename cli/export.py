@@ -37,13 +37,18 @@ def export(folder: Path, log: BinaryIO | None, as_json: bool) -> None:
     click.echo(f"{folder}: {sum(counts.values()):,} records")
 
 
-def archive(settings: Settings, folder: Path, log: BinaryIO | None, *, lines: bool = False) -> Summary:
-    """Write Kafka's records, or those of a log, into a folder; raises `LogError` or `ArchiveError`."""
+def archive(
+    settings: Settings, folder: Path, log: BinaryIO | None, *, since: int | None = None, lines: bool = False
+) -> Summary:
+    """Write Kafka's records, or those of a log, into a folder; raises `LogError` or `ArchiveError`.
+
+    `since` is that of `from_kafka`.
+    """
     records = from_files(settings, log, None)
     with ArchiveWriter(folder) as writer, progress_bar("Exporting", lines=lines) as (advance, total):
 
         async def write_from_kafka() -> None:
-            async for record in from_kafka(settings, total):
+            async for record in from_kafka(settings, total, since):
                 writer.write(record)
                 advance(1)
 

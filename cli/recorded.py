@@ -16,6 +16,8 @@ from streams.reading import read_topics
 from streams.topics import BORROWER_INPUTS
 
 RECORDED = (*BORROWER_INPUTS, "rotation-config", "funder-states", "routing-decisions", "dead-letters")
+#: What happened to drawdowns. The others tell what stands, however long ago it was told.
+_HAPPENED = ("drawdown-requests", "drawdown-outcomes", "repayments", "routing-decisions")
 
 Advance = Callable[[int], None]
 Total = Callable[[int], None]
@@ -27,9 +29,15 @@ parquet_option = click.option(
 )
 
 
-async def from_kafka(settings: Settings, total: Total = lambda _: None) -> AsyncIterator[LogRecord]:
-    """Every record that a replay needs, as far as the topics reach now; `total` is told about how many."""
-    async for record in read_topics(settings, RECORDED, total):
+async def from_kafka(
+    settings: Settings, total: Total = lambda _: None, since: int | None = None
+) -> AsyncIterator[LogRecord]:
+    """Every record that a replay needs, as far as the topics reach now; `total` is told about how many.
+
+    With `since` (ms) what happened to drawdowns is read from then on only.
+    """
+    times = None if since is None else dict.fromkeys(_HAPPENED, since)
+    async for record in read_topics(settings, RECORDED, total, times):
         yield record
 
 

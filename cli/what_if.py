@@ -1,6 +1,7 @@
 """`loanrouter what-if`: what a draft of the configuration would have done to recorded traffic, and to whom."""
 
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
@@ -18,14 +19,15 @@ from config.load import load_file
 from config.problems import ConfigError
 from config.revisions import first_revision
 from config.rotation import Revision
+from rotation.clock import DAY
 from streams.archive import ArchiveError, read_summary
 from streams.log import LogError
 from whatif.history import History, read_shared
 from whatif.page import page
 from whatif.report import report
 from whatif.run import what_if as replay_both
-from whatif.tables import tables
-from whatif.told import Report
+from whatif.tables import tables, window
+from whatif.told import MOST_DAYS, Report
 
 
 @click.command("what-if")
@@ -33,12 +35,24 @@ from whatif.told import Report
 @click.option("--log", type=click.File("rb"), help="Recorded traffic: this log of JSON lines instead of Kafka.")
 @parquet_option
 @click.option(
+    "--days",
+    type=click.IntRange(1, MOST_DAYS),
+    help="Of Kafka: count the drawdowns of the last so many days only. As many days before them are read too, so that "
+    "borrowers' loans are known.",
+)
+@click.option(
     "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with tables and plots here."
 )
 @click.option("--progress-lines", "lines", is_flag=True, help="Tell programs on standard error how far it is.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as a JSON object.")
 def what_if(
-    draft: str, log: BinaryIO | None, parquet: Path | None, html: Path | None, lines: bool, as_json: bool
+    draft: str,
+    log: BinaryIO | None,
+    parquet: Path | None,
+    days: int | None,
+    html: Path | None,
+    lines: bool,
+    as_json: bool,
 ) -> None:
     """Tell what DRAFT would have done to recorded traffic: before, after, and how sure that is.
 
@@ -47,13 +61,19 @@ def what_if(
     """
     if log is not None and parquet is not None:
         raise click.UsageError("--log and --parquet: give one of them")
+    if days is not None and not (log is None and parquet is None):
+        raise click.UsageError("--days: only of what is read from Kafka")
+    since = known_since = 0
+    if days is not None:
+        now = time.time_ns() // 1_000_000
+        since, known_since = now - days * DAY, now - 2 * days * DAY
     with ExitStack() as stack:
         try:
             folder = parquet
             if folder is None:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loanrouter-")))
-                archive(settings_from_env(), folder, log, lines=lines)
-            answer = _answer(folder, draft, lines=lines)
+                archive(settings_from_env(), folder, log, since=known_since or None, lines=lines)
+            answer = _answer(folder, draft, since, known_since, lines=lines)
         except (LogError, ArchiveError, ConfigError) as error:
             raise click.UsageError(str(error)) from None
         except ValueError as error:
@@ -66,13 +86,13 @@ def what_if(
         _show(answer)
 
 
-def _answer(folder: Path, draft: str, *, lines: bool) -> Report:
+def _answer(folder: Path, draft: str, since: int, known_since: int, *, lines: bool) -> Report:
     summary = read_summary(folder)
     shared = read_shared(folder, summary)
     revision = named_revision(draft, shared.lifecycle)
     with progress_bar("Replaying", summary.of("drawdown-requests"), lines=lines) as (advance, _):
-        outcome = replay_both(folder, revision, advance)
-    return report(outcome, History(shared, revision))
+        outcome = replay_both(folder, revision, advance, since=since)
+    return report(outcome, History(shared, revision, since), known_since)
 
 
 def named_revision(name: str, state: Lifecycle) -> Revision:
@@ -91,6 +111,8 @@ def named_revision(name: str, state: Lifecycle) -> Revision:
 def _show(answer: Report) -> None:
     show(tables(answer))
     console = Console()
+    for sentence in window(answer):
+        console.print(sentence)
     if answer.answer == "yes":
         console.print("The record can tell what this draft would have brought.")
     else:

@@ -7,6 +7,10 @@ PAGES = {
     "Cancel": "取消",
     "This content of the draft has not been tried yet.": "草案的当前内容尚未试算。",
     "Try it on recorded traffic": "用历史流量试算",
+    "Drawdowns of the last days": "最近多少天的借款",
+    "It is read from Kafka, with as many days before them, so that borrowers' loans are known; these do not count.": (
+        "从 Kafka 读取。为了解借款人已有贷款，还会多读取之前同样天数的记录，但不计入结果。"
+    ),
     "Run by": "运行人",
     "The record can tell what this draft would have brought.": "历史记录足以说明该草案的效果。",
     "The record cannot tell what this draft would have brought:": "历史记录不足以说明该草案的效果：",
@@ -330,6 +334,7 @@ REPORT = {
     "goes to nobody any more": "不再有人服务",
     "goes where no recorded outcome tells": "去向没有历史结果可参考",
     "no outcome yet (not counted)": "尚无结果（不计）",
+    "from before the record: in no ledger": "早于所读记录：不在任何台账中",
     "no drawdown of the record was decided and has its outcome": "历史记录中没有既有决策又有结果的借款",
     "% of decisions": "占决策的百分比",
     "% of a borrower's ledger that is at one funder": "借款人台账中位于同一资方的百分比",
@@ -337,12 +342,18 @@ REPORT = {
     "% change": "变化（%）",
     "fees": "费用",
     "money lent": "放款金额",
+    "Days are a whole number from 1 to 3650.": "天数须为 1 至 3650 的整数。",
     "Another what-if is running: wait for its end, or cancel it.": "另一个试算正在运行：请等待其结束，或将其取消。",
 }
 
 #: Texts with numbers and names in them, which stand where the braces are, in the same order.
 PATTERNS = {
     "moves to {}": "转至 {}",
+    "Only drawdowns requested since {} are counted.": "仅计入 {} 起申请的借款。",
+    (
+        "Grants are known from the beginning, drawdowns, loans and reservations since {} only: "
+        "rules that look at a borrower's ledger, limits and guarantees do not know older ones."
+    ): "授信自始已知；借款、贷款与预占仅自 {} 起已知：查看借款人台账的规则、限额与担保均不了解更早的记录。",
     "decisions that gave up {}": "放宽了 {} 的决策",
     "{} (at most {})": "{}（最高 {}）",
     (

@@ -66,13 +66,21 @@ class Trials:
             if folder.name == str(os.getpid()) or not _is_running(folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def start(self, draft: Draft, author: str) -> None:
-        """Run the what-if of a draft in the background; raises `TrialError` when it or enough others run."""
+    @property
+    def from_kafka(self) -> bool:
+        """Whether they read Kafka, for want of an archive: then of so many days only."""
+        return self._settings.console_recorded is None
+
+    def start(self, draft: Draft, author: str, days: int) -> None:
+        """Run the what-if of a draft in the background; raises `TrialError` when it or enough others run.
+
+        `days` are those whose drawdowns are read from Kafka.
+        """
         sha256 = draft.revision.sha256
         if len(self._running) >= AT_ONCE:
             raise TrialError("Another what-if is running: wait for its end, or cancel it.")
         running = self._running[sha256] = Running()
-        running.task = asyncio.create_task(self._run(running, draft, author))
+        running.task = asyncio.create_task(self._run(running, draft, author, days))
         log.info("what-if of draft %s (%s) started by %s", draft.id, sha256, author)
 
     def running(self, sha256: str) -> Running | None:
@@ -100,26 +108,26 @@ class Trials:
     def _key(self, sha256: str) -> str:
         return key(self._settings, "what-if", sha256)
 
-    async def _run(self, running: Running, draft: Draft, author: str) -> None:
+    async def _run(self, running: Running, draft: Draft, author: str, days: int) -> None:
         sha256 = draft.revision.sha256
         try:
             mine = self._folders / str(os.getpid())
             mine.mkdir(parents=True, exist_ok=True, mode=0o700)
             # All that the process leaves behind, customers' data among it, goes with this folder.
             with tempfile.TemporaryDirectory(dir=mine, ignore_cleanup_errors=True) as folder:
-                trial = await self._ask(running, _write(Path(folder), draft), author)
+                trial = await self._ask(running, _write(Path(folder), draft), author, days)
             await self._redis.set(self._key(sha256), msgspec.json.encode(trial), ex=_KEPT_SECONDS)
         except Exception:
             log.exception("what-if of %s failed", sha256)
         finally:
             del self._running[sha256]
 
-    async def _ask(self, running: Running, draft: Path, author: str) -> Trial:
+    async def _ask(self, running: Running, draft: Path, author: str, days: int) -> Trial:
         recorded = self._settings.console_recorded
         process = await asyncio.create_subprocess_exec(
             *_COMMAND,
             *(draft, "--progress-lines", "--json"),
-            *(() if recorded is None else ("--parquet", recorded)),
+            *(("--days", str(days)) if recorded is None else ("--parquet", recorded)),
             env=os.environ | self._settings.environment() | {"TMPDIR": str(draft.parent)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

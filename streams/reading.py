@@ -1,7 +1,7 @@
 """Reading topics from their beginning to their present end, without a consumer group: for people's questions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
@@ -15,15 +15,23 @@ from streams.topics import partition_counts, topic_name
 
 
 async def read_topics(
-    settings: Settings, names: Iterable[str], total: Callable[[int], None] = lambda _: None
+    settings: Settings,
+    names: Iterable[str],
+    total: Callable[[int], None] = lambda _: None,
+    since: Mapping[str, int] | None = None,
 ) -> AsyncIterator[LogRecord]:
     """Every record of the topics (contract names), as far as they reach when this is called.
 
-    One partition's records come in order; `total` is told once about how many there will be. Raises
-    `aiokafka.errors.KafkaError` when no broker answers or a topic is missing.
+    Of the topics in `since` a partition is read from its first record of that time (ms) or later on. One partition's
+    records come in order; `total` is told once about how many there will be. Raises `aiokafka.errors.KafkaError` when
+    no broker answers or a topic is missing.
     """
     wanted = {topic_name(settings, name): name for name in names}
     async with _consuming(settings, wanted) as (consumer, begins, ends):
+        times = {tp: since[wanted[tp.topic]] for tp in begins if since and wanted[tp.topic] in since}
+        for tp, found in (await consumer.offsets_for_times(times) if times else {}).items():
+            begins[tp] = ends[tp] if found is None else found.offset
+            consumer.seek(tp, begins[tp])
         partitions = list(begins)
         left = {tp for tp in partitions if begins[tp] < ends[tp]}
         total(sum(ends[tp] - begins[tp] for tp in left))
@@ -36,6 +44,10 @@ async def read_topics(
                     seen.add(tp)
                     ends[tp] = max(ends[tp], consumer.highwater(tp) or 0)
                 for record in records:
+                    # The embedded broker knows the times of its segments only.
+                    if record.timestamp < times.get(tp, record.timestamp):
+                        continue
+                    times.pop(tp, None)
                     if record.offset < ends[tp]:
                         yield _log_record(record, wanted[tp.topic])
             # A position passes offsets that hold no record, as compaction and transactions leave them.

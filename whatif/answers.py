@@ -49,7 +49,9 @@ class Answers:
         lent_at = [lent for lent, each in self._records.outcomes(drawdown_id) if each.status == "disbursed"]
         self._lasted.extend(at - lent for lent in lent_at[:1])
 
-    def of(self, request: DrawdownRequest, entry: LedgerEntry, version: int) -> Iterator[tuple[int, Answer]]:
+    def of(
+        self, request: DrawdownRequest, entry: LedgerEntry, version: int, *, counts: bool
+    ) -> Iterator[tuple[int, Answer]]:
         """What comes of a decision of the draft, each with its time (ms); nothing where the record ends before that."""
         outcomes = self._records.outcomes(entry.drawdown_id)
         told = [(at, outcome) for at, outcome in outcomes if outcome.funder_id == entry.funder_id]
@@ -57,10 +59,10 @@ class Answers:
             answer = msgspec.structs.replace(outcome, attempt=entry.attempt)
             yield max(at, entry.decided_at + 1), answer
         waiting = not told and self._records.awaits(entry.drawdown_id, entry.funder_id)
-        self.given += not waiting
+        self.given += counts and not waiting
         if told or waiting:
             return
-        self.guessed += 1
+        self.guessed += counts
         digest = blake2b(f"{entry.drawdown_id}\0{entry.funder_id}".encode(), digest_size=16).digest()
         drawn, donor = int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:], "big")
         believed = self._history.pass_rate(entry.funder_id, entry.risk_grade, version)

@@ -32,7 +32,8 @@ Refuses = Callable[[str, Reserve], Room | None]
 
 
 class AsItWas(Side):
-    """The recorded side. `in_flight` drawdowns had no outcome yet when the record ended.
+    """The recorded side. `in_flight` drawdowns had no outcome yet when the record ended; `older` ones that events tell
+    of were decided before it began.
 
     `refusal` tells whether a funder has room under the draft's own decisions.
     """
@@ -44,20 +45,24 @@ class AsItWas(Side):
         self._history = history
         self._refusal = refusal
         self._sampled: set[str] = set()
+        self.older: set[str] = set()
         self._blocks: dict[str, int] = {}
         self._drawdowns, self._money, self._weights = array("i"), array("d"), array("d")
 
     def fold(self, event: CreditGrant | DrawdownOutcome | Repayment, clock: int) -> None:
         """Let an event other than a request happen."""
         folding = Folding(event.customer_id, self.borrowers[event.customer_id])
-        if not isinstance(folding.fold(event, clock), Refusal):
+        told = folding.fold(event, clock)
+        if not isinstance(told, Refusal):
             forget(folding.borrower, clock)
+        elif told.reason == "unknown_drawdown" and not isinstance(event, CreditGrant):
+            self.older.add(event.drawdown_id)
         self.book.note(folding.operations)
 
-    def decided(self, made: Recorded, request: DrawdownRequest, alike: Candidates | None) -> None:
+    def decided(self, made: Recorded, request: DrawdownRequest, alike: Candidates | None, *, counts: bool) -> None:
         """Let a recorded decision happen; `alike` are the draft's candidates if it was asked where all was the same."""
         at = made.at
-        if made.attempt == 1 and made.drawdown_id not in self._sampled:
+        if counts and made.attempt == 1 and made.drawdown_id not in self._sampled:
             self._sample(made, at, request, alike)
         if made.funder_id is None:
             return
@@ -66,7 +71,8 @@ class AsItWas(Side):
         key = reservation_id(made.customer_id, made.drawdown_id, made.attempt)
         asked = Reserve(key, (), request.amount, at, shanghai_day(at), due)
         self.book.put(asked, made.funder_id)
-        self.tally.route(made.funder_id, request.amount, made.attempt, made.relaxed)
+        if counts:
+            self.tally.route(made.funder_id, request.amount, made.attempt, made.relaxed)
 
     def samples(self) -> Samples:
         """All samples so far."""

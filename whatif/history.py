@@ -70,10 +70,14 @@ class Drafted:
 
 
 class History(Drafted):
-    """The draft's policies under the recorded funders' states, and what both sides' loans bring in."""
+    """The draft's policies under the recorded funders' states, and what both sides' loans bring in.
 
-    def __init__(self, log: Log, draft: Revision) -> None:
+    `since` is from when on requests count (ms); those before only make ledgers what they are.
+    """
+
+    def __init__(self, log: Log, draft: Revision, since: int = 0) -> None:
         super().__init__(draft)
+        self.since = since
         self.log = log
         self.active = log.lifecycle.past[-1]
         self._funders: dict[str, Funder] = {funder.id: funder for funder in draft.config.funders}

@@ -28,7 +28,8 @@ from whatif.tally import Tally
 
 
 class Outcome(msgspec.Struct):
-    """What one partition, or several, came to. `guessed` of the draft's `answers` were drawn by pass rate."""
+    """What one partition, or several, came to. `guessed` of the draft's `answers` were drawn by pass rate; `older`
+    drawdowns that events tell of were decided before the record began."""
 
     before: Tally
     after: Tally
@@ -36,6 +37,7 @@ class Outcome(msgspec.Struct):
     in_flight: int
     answers: int
     guessed: int
+    older: int
 
 
 class Lane:
@@ -52,6 +54,8 @@ class Lane:
         self._clock = 0
         self._version = -1
         self._asked: dict[str, DrawdownRequest] = {}
+        self._early: set[str] = set()
+        self._customers: dict[str, None] = {}
         self._alike: dict[str, Candidates] = {}
         self._scheduled: list[tuple[int, int, str, Answer | None]] = []
         self._number = 0
@@ -77,12 +81,13 @@ class Lane:
         """What it came to."""
         answers = self._answers
         return Outcome(
-            before=self._was.close(),
-            after=self._drafted.close(),
+            before=self._was.close(self._history.since, self._customers),
+            after=self._drafted.close(self._history.since, self._customers),
             samples=self._was.samples(),
             in_flight=self._was.in_flight,
             answers=answers.given,
             guessed=answers.guessed,
+            older=len(self._was.older),
         )
 
     def _take(self, item: Recorded | BorrowerEvent) -> None:
@@ -106,7 +111,8 @@ class Lane:
         self._version = made.funder_states_version
         request = self._asked.get(made.drawdown_id)
         if request is not None:  # else the record begins after it
-            self._was.decided(made, request, self._alike.pop(made.drawdown_id, None))
+            alike = self._alike.pop(made.drawdown_id, None)
+            self._was.decided(made, request, alike, counts=made.drawdown_id not in self._early)
 
     def _request(self, event: DrawdownRequest) -> None:
         first = self._records.decision(event.drawdown_id, 1)
@@ -114,8 +120,12 @@ class Lane:
             return  # refused, repeated, or not decided when the record ends
         self._asked[event.drawdown_id] = event
         self.requests += 1
-        self._was.tally.requests += 1
-        self._drafted.tally.requests += 1
+        if self._clock < self._history.since:
+            self._early.add(event.drawdown_id)
+        else:
+            self._was.tally.requests += 1
+            self._drafted.tally.requests += 1
+            self._customers[event.customer_id] = None
         alike = self._stands_alike(event.customer_id)
         turn = self._handle(event, first.funder_states_version)
         for drawdown, status, verdict in turn.verdicts:
@@ -162,8 +172,11 @@ class Lane:
         routed = [verdict for _, status, verdict in turn.verdicts if status == "routed"]
         if routed:
             for verdict, entry in zip(routed, turn.borrower.ledger[-len(routed) :], strict=True):
-                side.tally.route(entry.funder_id, entry.amount, entry.attempt, verdict.relaxed)
-                for at, answer in self._answers.of(self._asked[entry.drawdown_id], entry, version):
+                counts = entry.drawdown_id not in self._early
+                if counts:
+                    side.tally.route(entry.funder_id, entry.amount, entry.attempt, verdict.relaxed)
+                request = self._asked[entry.drawdown_id]
+                for at, answer in self._answers.of(request, entry, version, counts=counts):
                     self._schedule(at, turn.customer_id, answer)
         if turn.verdicts and (wake_at := turn.borrower.wake_at) is not None:
             self._schedule(wake_at, turn.customer_id, None)

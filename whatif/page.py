@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from whatif.tables import Table, tables
+from whatif.tables import Table, tables, window
 from whatif.told import Report
 
 _BEFORE, _AFTER = "#9aa5b1", "#1b7f5c"
@@ -25,7 +25,7 @@ svg { max-width: 100%; height: auto; }
 
 def page(report: Report, title: str) -> str:
     """The page. The same report gives the same bytes."""
-    parts = [_verdict(report)]
+    parts = [_verdict(report), *(f"<p>{escape(each)}</p>" for each in window(report))]
     parts += [f'<figure role="img" aria-label="{escape(words)}">{svg}</figure>' for words, svg in plots(report)]
     parts += [_table(table) for table in tables(report)]
     return (

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 from config.rotation import Funder, Revision
+from rotation.clock import rfc3339
 from whatif.book import Account
 from whatif.estimate import Estimates, estimate
 from whatif.history import History
 from whatif.lane import Outcome
 from whatif.tally import Tally
-from whatif.told import Evidence, FunderSide, MovedTo, Outcomes, Report, Side, Use
+from whatif.told import Evidence, FunderSide, MovedTo, Outcomes, Report, Side, Use, Window
 
 #: With outcomes that weigh less than so many equal ones, a mean of them is not relied on.
 LEAST_EFFECTIVE = 100
@@ -19,8 +20,8 @@ _MOST_UNCOVERED = 0.05
 _FULL = 0.99
 
 
-def report(outcome: Outcome, history: History) -> Report:
-    """The report of a what-if."""
+def report(outcome: Outcome, history: History, known_since: int = 0) -> Report:
+    """The report of a what-if; `known_since` is from when on what happened to drawdowns was read (ms)."""
     estimates = estimate(outcome.samples)
     why = list(_doubts(estimates, history))
     return Report(
@@ -45,7 +46,9 @@ def report(outcome: Outcome, history: History) -> Report:
             },
             answers=outcome.answers,
             answers_drawn=outcome.guessed,
+            older=outcome.older,
         ),
+        window=Window(rfc3339(history.since), rfc3339(known_since)) if history.since else None,
     )
 
 

@@ -56,9 +56,15 @@ class Lanes(Protocol):
 
 
 def what_if(
-    folder: Path, draft: Revision, advance: Callable[[int], None] = lambda _: None, processes: int | None = None
+    folder: Path,
+    draft: Revision,
+    advance: Callable[[int], None] = lambda _: None,
+    processes: int | None = None,
+    since: int = 0,
 ) -> Outcome:
     """Replay an archive as it was and as the draft would have it; `advance` is told how many drawdowns are done.
+
+    Drawdowns requested before `since` (ms) are replayed, and not counted.
 
     Raises:
         streams.archive.ArchiveError: the archive is not whole.
@@ -73,9 +79,9 @@ def what_if(
         most = 1
     with ExitStack() as stack:
         groups: list[Lanes] = (
-            [_Here(folder, draft, summary, partitions)]
+            [_Here(folder, draft, summary, partitions, since)]
             if most <= 1
-            else [stack.enter_context(_elsewhere(folder, draft, partitions[n::most])) for n in range(most)]
+            else [stack.enter_context(_elsewhere(folder, draft, partitions[n::most], since)) for n in range(most)]
         )
         _in_step(groups, advance)
         outcomes = [outcome for group in groups for outcome in group.close().items()]
@@ -108,6 +114,7 @@ def together(outcomes: Iterable[Outcome]) -> Outcome:
         first.in_flight += each.in_flight
         first.answers += each.answers
         first.guessed += each.guessed
+        first.older += each.older
     columns = zip(first.samples, *(each.samples for each in rest), strict=True)
     first.samples = Samples(*(np.concatenate(column) for column in columns))
     return first
@@ -116,8 +123,8 @@ def together(outcomes: Iterable[Outcome]) -> Outcome:
 class _Here:
     """Lanes of this process."""
 
-    def __init__(self, folder: Path, draft: Revision, summary: Summary, partitions: Sequence[int]) -> None:
-        history = History(read_shared(folder, summary), draft)
+    def __init__(self, folder: Path, draft: Revision, summary: Summary, partitions: Sequence[int], since: int) -> None:
+        history = History(read_shared(folder, summary), draft, since)
         self._lanes = {
             partition: Lane(Records(folder, summary, partition, history), history) for partition in partitions
         }
@@ -178,10 +185,10 @@ class _Elsewhere:
 
 
 @contextmanager
-def _elsewhere(folder: Path, draft: Revision, partitions: Sequence[int]) -> Iterator[_Elsewhere]:
+def _elsewhere(folder: Path, draft: Revision, partitions: Sequence[int], since: int) -> Iterator[_Elsewhere]:
     context = mp.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, folder, draft, partitions), daemon=True)
+    process = context.Process(target=_serve, args=(there, folder, draft, partitions, since), daemon=True)
     process.start()
     there.close()
     try:
@@ -193,12 +200,12 @@ def _elsewhere(folder: Path, draft: Revision, partitions: Sequence[int]) -> Iter
             process.terminate()
 
 
-def _serve(pipe: "Connection", folder: Path, draft: Revision, partitions: Sequence[int]) -> None:
+def _serve(pipe: "Connection", folder: Path, draft: Revision, partitions: Sequence[int], since: int) -> None:
     # Millions of records that stay and refer to nothing in a circle: to search them for circles takes a good part of
     # the time, and this process ends with its work.
     gc.disable()
     try:
-        lanes = _Here(folder, draft, read_summary(folder), partitions)
+        lanes = _Here(folder, draft, read_summary(folder), partitions, since)
         pipe.send(lanes.state())
         while (asked := pipe.recv()) is not None:
             lanes.send(*asked)

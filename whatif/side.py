@@ -1,7 +1,7 @@
 """What both replays of a partition have: borrowers, a book, counts."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from rotation.decide import Steps
@@ -21,9 +21,10 @@ class Side:
         self.book = book
         self.tally = Tally()
 
-    def close(self) -> Tally:
-        """The counts at the end."""
-        self.tally.close(self.borrowers.values(), self.book.held())
+    def close(self, since: int, customers: Collection[str]) -> Tally:
+        """The counts at the end, of what was decided `since` then (ms) for these customers, or from the beginning."""
+        borrowers = [self.borrowers[id_] for id_ in customers] if since else self.borrowers.values()
+        self.tally.close(borrowers, self.book.held(), since)
         return self.tally
 
 

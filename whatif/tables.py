@@ -104,6 +104,7 @@ def _evidence(report: Report) -> Table:
             for funder_id, moved in sorted(evidence.moved_to.items())
         ),
         ["no outcome yet (not counted)", f"{evidence.in_flight:,}", "", "", ""],
+        ["from before the record: in no ledger", f"{evidence.older:,}", "", "", ""],
     ]
     return Table(
         "What the estimates stand on", ("drawdown", "number", "outcomes", "weigh as much as", "become loans"), rows
@@ -113,3 +114,15 @@ def _evidence(report: Report) -> Table:
 def yuan(fen: float) -> str:
     """Fen as whole yuan."""
     return f"{fen / 100:,.0f}"
+
+
+def window(report: Report) -> list[str]:
+    """What a report on the last days only does not know, in sentences; none for a whole record."""
+    told = report.window
+    if told is None:
+        return []
+    return [
+        f"Only drawdowns requested since {told.since} are counted.",
+        f"Grants are known from the beginning, drawdowns, loans and reservations since {told.known_since} only: "
+        "rules that look at a borrower's ledger, limits and guarantees do not know older ones.",
+    ]

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from rotation.clock import shanghai_day
 from rotation.state import COUNTED, Borrower
 from whatif.book import Account, Amounts, plus
 
@@ -37,12 +38,14 @@ class Tally(msgspec.Struct):
         for rule in relaxed:
             self.relaxed[rule] += 1
 
-    def close(self, borrowers: Iterable[Borrower], held: Amounts) -> None:
-        """Count what stands at the end: borrowers' ledgers and quotas."""
-        self.held = dict(held)
+    def close(self, borrowers: Iterable[Borrower], held: Amounts, since: int) -> None:
+        """Count what stands at the end: borrowers' ledgers and quotas, of what was decided `since` then (ms)."""
+        first = shanghai_day(since)
+        self.held = {account: amounts for account, amounts in held.items() if not account[1] or account[1] >= first}
         for borrower in borrowers:
-            self.funders[len({entry.funder_id for entry in borrower.ledger})] += 1
-            counted = Counter(entry.funder_id for entry in borrower.ledger if entry.status in COUNTED)
+            ledger = [entry for entry in borrower.ledger if entry.decided_at >= since]
+            self.funders[len({entry.funder_id for entry in ledger})] += 1
+            counted = Counter(entry.funder_id for entry in ledger if entry.status in COUNTED)
             entries = counted.total()
             if entries >= LEAST_ENTRIES:
                 top = max(counted.values()) / entries

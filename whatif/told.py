@@ -6,6 +6,9 @@ import msgspec
 
 from whatif.estimate import Value
 
+#: Of so many days at most traffic may be asked for.
+MOST_DAYS = 3650
+
 
 class Use(msgspec.Struct, frozen=True):
     """How far a funder's daily quota is used, amount or count, whichever is more: shares of it, and days."""
@@ -61,7 +64,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """On what the estimates stand: counts of drawdowns, by what the draft would have chosen first.
 
     `in_flight` had no outcome yet when the record ended and count nowhere. `answers_drawn` of `answers` in the replay
-    of the draft were drawn by pass rate.
+    of the draft were drawn by pass rate. `older` drawdowns, of which outcomes or repayments tell, were decided before
+    the record begins: no ledger holds them.
     """
 
     same: int
@@ -72,6 +76,14 @@ class Evidence(msgspec.Struct, frozen=True):
     moved_to: dict[str, MovedTo]
     answers: int
     answers_drawn: int
+    older: int = 0
+
+
+class Window(msgspec.Struct, frozen=True):
+    """Only drawdowns requested `since` then are counted; what happened to drawdowns is known from `known_since` on."""
+
+    since: str
+    known_since: str
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -85,3 +97,4 @@ class Report(msgspec.Struct, frozen=True):
     after: Side
     outcomes: Outcomes
     evidence: Evidence
+    window: Window | None = None

@@ -8,10 +8,14 @@ from aiohttp import web
 from config.lifecycle import Draft
 from console.desk import DESK, author_of
 from console.guard import Page
+from console.pages.writes import field
 from console.render import page, translate
 from console.trials import TrialError
-from whatif.tables import tables
+from whatif.tables import tables, window
+from whatif.told import MOST_DAYS
 
+#: Of how many days traffic is read from Kafka, unless somebody wants another number.
+DAYS = 30
 _PATH = "/configuration/drafts/{draft}/what-if"
 
 
@@ -53,25 +57,33 @@ async def act(request: web.Request) -> web.Response:
     if request.match_info["what"] == "cancel":
         await trials.cancel(draft.revision.sha256, author)
     else:
+        days = await field(request, "days")
+        number = int(days) if days.isdecimal() else 0
+        if trials.from_kafka and not 1 <= number <= MOST_DAYS:
+            return await _show(request, "Days are a whole number from 1 to 3650.", status=400)
         try:
-            trials.start(draft, author)
+            trials.start(draft, author, number)
         except TrialError as error:
             return await _show(request, str(error))
     raise web.HTTPSeeOther(f"/configuration/drafts/{draft.id}/what-if")
 
 
-async def _show(request: web.Request, error: str = "") -> web.Response:
+async def _show(request: web.Request, error: str = "", status: int = 409) -> web.Response:
     draft, trials = draft_of(request), request.app[DESK].trials
     trial = await trials.result(draft.revision.sha256)
     return page(
         request,
         "what_if.html",
-        status=409 if error else 200,
+        status=status if error else 200,
         error=error,
         draft=draft,
         running=trials.running(draft.revision.sha256),
         trial=trial,
         tables=[] if trial is None or trial.report is None else tables(trial.report),
+        window=[] if trial is None or trial.report is None else window(trial.report),
+        from_kafka=trials.from_kafka,
+        days=DAYS,
+        most_days=MOST_DAYS,
     )
 
 

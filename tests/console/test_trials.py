@@ -13,6 +13,8 @@ from tests.console.served import Console
 from tests.console.test_changes import document, draft_of, propose
 from tests.console.visitor import Visitor
 from tests.processes import loanrouter, until
+from tests.rotation.world import request
+from tests.worker.service import now
 
 __all__ = ["document"]
 
@@ -88,13 +90,38 @@ def test_a_what_if_is_cancelled(office: Office, document: Callable[[int], str]) 
 
 @pytest.fixture
 def another(office: Office) -> Iterator[Console]:
-    """A second console on the same service, with a folder of its own."""
-    console = Console(replace(office.console.settings, data=office.service.settings.data / "another"))
+    """A second console on the same service, with a folder of its own and no archive."""
+    settings = office.console.settings
+    console = Console(replace(settings, data=office.service.settings.data / "another", console_recorded=None))
     try:
         console.start()
         yield console
     finally:
         console.stop()
+
+
+def test_without_an_archive_kafka_is_asked_for_some_days(
+    office: Office, another: Console, document: Callable[[int], str]
+) -> None:
+    """As many as the form says, 30 unless somebody wants others; the result says what is not known."""
+    service = office.service
+    drawdown_id = f"dd-{service.number()}"
+    service.tell(request(drawdown_id, now(), customer_id=service.customer()))
+    service.decisions(drawdown_id)
+    draft = drafted(office, document(90))
+    april = another.visitor("april")
+    assert 'name="days"' not in office.console.seated("april").get(f"{draft}/what-if").text
+    assert re.search(r'name="days" type="number" min="1" max="3650" value="30"', april.get(f"{draft}/what-if").text)
+    for wrong in ({}, {"days": "0"}, {"days": "3651"}, {"days": "a week"}):
+        refused = april.send(f"{draft}/what-if/run", wrong)
+        assert (refused.status, "Days are a whole number from 1 to 3650." in refused.text) == (400, True)
+
+    assert april.send(f"{draft}/what-if/run", {"days": "7"}).status == 303
+    until(lambda: ended(april, draft), 120)
+
+    assert "Only drawdowns requested since" in april.get(f"{draft}/what-if").text
+    assert "仅计入" in april.get(f"{draft}/what-if", Accept_Language="zh").text
+    office.console.seated("edith").send(f"{draft}/withdraw", {"reason": "a test"})
 
 
 def test_a_killed_console_leaves_no_customers_data(
@@ -103,7 +130,7 @@ def test_a_killed_console_leaves_no_customers_data(
     """What its what-if had written is gone once a console has started on its folder again."""
     draft = drafted(office, document(80))
     april = another.visitor("april")
-    assert april.send(f"{draft}/what-if/run", {}).status == 303
+    assert april.send(f"{draft}/what-if/run", {"days": "30"}).status == 303
     left = another.settings.data / "what-ifs"
     until(lambda: list(left.glob("*/*/*")))
 
