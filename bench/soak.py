@@ -75,7 +75,8 @@ class Watch:
     """When each request and its decision were appended, as far as the other one is not known yet."""
 
     def __init__(self) -> None:
-        self.answers = bytearray()  # how many decisions each request got
+        self.answers = bytearray()  # how many decisions each request got that are its last, and how many holds
+        self.holds = bytearray()
         self.delays: list[int] = []
         self.decisions = 0
         self._asked: dict[int, int] = {}
@@ -85,14 +86,26 @@ class Watch:
         """A request leaves now; its number follows from the order of calls."""
         number = len(self.answers)
         self.answers.append(0)
+        self.holds.append(0)
         sent.add_done_callback(lambda done: self._match(number, done.result().timestamp, self._asked, self._decided))
 
-    def decided(self, number: int, at: int) -> None:
-        """A decision was read."""
+    def decided(self, number: int, at: int, *, held: bool) -> None:
+        """A decision was read. Only the first one on a request is what its borrower has waited for."""
         self.decisions += 1
-        self.answers[number] += 1
-        if self.answers[number] == 1:
+        if not self.answers[number] and not self.holds[number]:
             self._match(number, at, self._decided, self._asked)
+        counted = self.holds if held else self.answers
+        counted[number] += 1
+
+    @property
+    def undecided(self) -> int:
+        """Requests without any decision."""
+        return sum(not (held or answered) for held, answered in zip(self.holds, self.answers, strict=True))
+
+    @property
+    def doubled(self) -> int:
+        """Requests that were held twice, or decided twice. To be decided after a hold, when a funder opens, is none."""
+        return sum(held > 1 or answered > 1 for held, answered in zip(self.holds, self.answers, strict=True))
 
     def _match(self, number: int, at: int, known: dict[int, int], other: dict[int, int]) -> None:
         if (when := other.pop(number, None)) is None:
@@ -123,13 +136,13 @@ async def _play(ground: Servers, rate: int, minutes: float) -> Soak:
             slices = await _pace(producer, run.settings.topic_prefix, processes, watch, rate, minutes * 60, progress)
             await asyncio.wait((reading,), timeout=1)
             for _ in range(_CATCH_UP_SECONDS):
-                if 0 in watch.answers:
+                if watch.undecided:
                     await asyncio.wait((reading,), timeout=1)
             if reading.done():
                 reading.result()
         finally:
             reading.cancel()
-        undecided, doubled = watch.answers.count(0), sum(number > 1 for number in watch.answers)
+        undecided, doubled = watch.undecided, watch.doubled
         progress.end(f"{len(watch.answers):,} requests, {undecided} undecided, {doubled} doubled")
         return Soak(machine, rate, minutes, len(watch.answers), undecided, doubled, slices)
 
@@ -195,6 +208,7 @@ def _numbered(request: Record, number: int) -> Record:
 
 class _Decided(msgspec.Struct):
     drawdown_id: str
+    status: str
 
 
 async def _read(settings: Settings, watch: Watch) -> None:
@@ -206,9 +220,10 @@ async def _read(settings: Settings, watch: Watch) -> None:
         while True:
             for records in (await consumer.getmany(timeout_ms=1000)).values():
                 for record in records:
-                    mark, _, number = decode(record.value).drawdown_id.rpartition("-")
+                    decision = decode(record.value)
+                    mark, _, number = decision.drawdown_id.rpartition("-")
                     if mark == "dd-soak":  # the others are of the warm-up
-                        watch.decided(int(number), record.timestamp)
+                        watch.decided(int(number), record.timestamp, held=decision.status == "held")
 
 
 async def _prepare(topics: Topics, settings: Settings) -> None:

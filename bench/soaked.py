@@ -28,7 +28,7 @@ class Slice(msgspec.Struct, frozen=True):
 
 
 class Soak(msgspec.Struct, frozen=True):
-    """One run. `undecided` requests had no decision a minute after the last; `doubled` got more than one."""
+    """One run. `undecided` requests had no decision a minute after the last; `doubled` were decided twice."""
 
     machine: Machine
     rate: int
@@ -45,7 +45,7 @@ def markdown(soak: Soak, plot: str) -> str:
 
 Written by `./dev soak --rate {soak.rate} --minutes {soak.minutes:g}`: one worker, one Apache Kafka and one Redis on one
 machine. Borrowers come with their grants, ask {REQUESTS_PER_BORROWER} times and stay away; at first most events are
-grants. Of {soak.asked:,} requests {soak.undecided} had no decision in the end, {soak.doubled} more than one. Delays are
+grants. Of {soak.asked:,} requests {soak.undecided} had no decision in the end, {soak.doubled} were decided twice. Delays are
 from the append of a request to that of its decision; where a row is made of several slices, the longest one counts.
 
 ![memory and delays over time]({plot})

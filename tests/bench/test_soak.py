@@ -12,25 +12,30 @@ from bench.soaked import Soak, draw, markdown
 
 
 def test_delays_are_found_whichever_end_is_known_first() -> None:
-    """One decision is read before the broker's answer to its request came; one request is not decided, one twice."""
+    """One decision is read before the broker's answer to its request came.
+
+    Of the others one request is not decided, one twice, and one after a hold, which is no second time.
+    """
 
     async def watched() -> Watch:
         watch = Watch()
-        sent = [asyncio.get_running_loop().create_future() for _ in range(3)]
+        sent = [asyncio.get_running_loop().create_future() for _ in range(4)]
         for each in sent:
             watch.ask(each)
-        watch.decided(1, 1_030)
-        for each, at in zip(sent, (500, 1_000, 2_000), strict=True):
+        watch.decided(1, 1_030, held=False)
+        for each, at in zip(sent, (500, 1_000, 2_000, 3_000), strict=True):
             each.set_result(SimpleNamespace(timestamp=at))
         await asyncio.sleep(0)
-        watch.decided(0, 510)
-        watch.decided(0, 900)
+        watch.decided(0, 510, held=False)
+        watch.decided(0, 900, held=False)
+        watch.decided(3, 3_020, held=True)
+        watch.decided(3, 9_000, held=False)
         return watch
 
     watch = asyncio.run(watched())
     seen = watch.slice(60.0, 3, 10**8, 6.0)
-    assert list(watch.answers) == [2, 1, 0]
-    assert (seen.decisions, seen.p50, seen.longest) == (3, 30, 30)
+    assert (watch.undecided, watch.doubled) == (1, 1)
+    assert (seen.decisions, seen.p50, seen.longest) == (5, 20, 30)
     assert watch.slice(120.0, 3, 10**8, 6.0).decisions == 0
 
 

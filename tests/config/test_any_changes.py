@@ -87,6 +87,11 @@ switches = st.one_of(
     st.builds(resume, funders),
     st.builds(switch_rotation, on=st.booleans()),
 )
+#: What people seldom come to by chance.
+approved = [proposing("wei", "d", 0, False), reviewing(approve, "li", "d", None)]
+beginnings: st.SearchStrategy[list[Move]] = st.sampled_from(
+    [[], approved, [*approved, scheduling("wei", "d", 9)], [*approved, ramping("wei", "d", 2)]]
+)
 moves = st.lists(
     st.one_of(
         st.builds(proposing, people, drafts, versions, late),
@@ -120,7 +125,7 @@ class Witness:
             self.approvals[record.draft].append(record)
 
 
-@given(moves)
+@given(st.builds(list.__add__, beginnings, moves))
 def test_the_laws_hold(story: list[Move]) -> None:
     """A witness that knows nothing of the fold agrees with all that it lets pass."""
     state, witness = after(), Witness()
