@@ -45,8 +45,9 @@ def markdown(soak: Soak, plot: str) -> str:
 
 Written by `./dev soak --rate {soak.rate} --minutes {soak.minutes:g}`: one worker, one Apache Kafka and one Redis on one
 machine. Borrowers come with their grants, ask {REQUESTS_PER_BORROWER} times and stay away; at first most events are
-grants. Of {soak.asked:,} requests {soak.undecided} had no decision in the end, {soak.doubled} were decided twice. Delays are
-from the append of a request to that of its decision; where a row is made of several slices, the longest one counts.
+grants. Of {soak.asked:,} requests {soak.undecided} had no decision in the end, {soak.doubled} were decided twice.
+Delays are from the append of a request to that of its first decision; where a row is made of several slices, the
+longest one counts.
 
 ![memory and delays over time]({plot})
 
