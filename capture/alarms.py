@@ -59,7 +59,8 @@ def alarms(
         for cohorts in record.cohorts.values():
             forget(cohorts, now)
         yield from _departures(record, others, funder, rules, _statistics_of(funder) * run_days, now)
-        yield from _combined(record, weigh(record, others, funder, rules, now), run_days, now)
+        belief = weigh(record, others, funder, rules, now)
+        yield from _combined(record, belief, sure(run_days, rules.combined), now)
 
 
 def _statistics_of(funder: Funder) -> int:
@@ -111,10 +112,9 @@ def _departures(
             )
 
 
-def _combined(record: FunderRecord, belief: Belief, run_days: float, now: int) -> Iterator[Alarm]:
+def _combined(record: FunderRecord, belief: Belief, limit: float, now: int) -> Iterator[Alarm]:
     """An alarm each time that the evidence has grown by the threshold; while half of it stands there is no calm."""
     record.risk = belief.risk
-    limit = sure(run_days)
     reached = max(0, int(belief.log_ratio / limit))
     if reached > record.reached:
         yield _alarm(

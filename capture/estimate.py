@@ -6,56 +6,53 @@ either captures nobody, or it has begun with some cohort to win a share of the b
 - at the drawdown: that share of all whom it sees is refused or walks away, and is never seen again;
 - offline: that share of those who take a loan settles early, within the window, and is never seen again.
 
-It does so in some of the grades. All these hypotheses are alike likely beforehand, and are weighed by their likelihood
-against nothing being lost (Bayes factors; what is usual comes from the other funders). The share that a hypothesis
-takes, weighed by how likely it now is, makes the risk. Canaries and reports raise the risk too, but they are no part of
-the Bayes factor: they have detectors of their own and may not accuse twice, and reports could be sent by a rival.
+It does so in some of the grades. Who stays away is compared with the other funders, how many are turned down with the
+funder itself before. More of these alone prove little, since an honest funder may begin to turn more down for reasons
+of its own; so that is a hypothesis too. All are weighed by their likelihood against nothing being the matter (Bayes
+factors). The share that a hypothesis takes, weighed by how likely it now is, makes the risk. Canaries and reports raise
+the risk too, but they are no part of the Bayes factor: they have detectors of their own and may not accuse twice, and
+reports could be sent by a rival.
 """
 
 import math
-from collections.abc import Iterator, Mapping
-from itertools import accumulate
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from capture.cohorts import EVERYBODY, KEPT, PERIOD, Cohort, LifeTable, horizon, key_of, known_by, staying_away, watched
-from capture.departures import REPORT_RATIO, lost_log_ratio, staying, window
+import numpy as np
+
+from capture.cohorts import (
+    EVERYBODY,
+    KEPT,
+    PERIOD,
+    Cohort,
+    LifeTable,
+    horizon,
+    key_of,
+    known_by,
+    period,
+    staying_away,
+    watched,
+)
+from capture.departures import REPORT_RATIO, staying, window
+from capture.hypotheses import CHANGES, WAYS, Floats, weigh_all
+from capture.misses import missed_log_ratio
 from capture.record import FunderRecord
-from config.rotation import Capture, Funder
+from config.rotation import Capture, CaptureCombined, Funder
 from rotation.clock import DAY
 from rotation.outputs import Departure
 
 SEEN: tuple[Departure, ...] = ("refusal", "walk_away", "loan")
-#: How likely it is beforehand that a funder captures at all, and then that it captures a given grade.
-_CAPTURES, _GRADE_TOO = 0.2, 0.6
-#: How likely capture must be before the funder is held to it.
-_SURE = 0.9
+_MISSED: tuple[Departure, ...] = ("refusal", "walk_away")
 #: How likely a funder that captures is to call a canary: Beta(1, 4).
 _CALLS, _CALLS_NOT = 1.0, 4.0
 _SAFE = 1e-6
 
 
-class Way(NamedTuple):
-    """A hypothesis: the `share` of borrowers that is captured, and what part of them appears as each departure."""
-
-    share: float
-    appears: dict[Departure, float]
-
-
-_WAYS = (
-    *(
-        Way(share, {"refusal": refused, "walk_away": 1 - refused})
-        for share in (0.015, 0.03, 0.05, 0.08, 0.12, 0.2)
-        for refused in (0.2, 0.5, 0.8)
-    ),
-    *(Way(share, {"loan": 1.0}) for share in (0.03, 0.05, 0.08, 0.12, 0.2, 0.3)),
-)
-
-
 class Belief(NamedTuple):
     """What all evidence together says.
 
-    `log_ratio` is the log Bayes factor, canaries and reports apart, of a funder that captures against one that does
-    not; `risk` is, for each grade, the share of borrowers that it is expected to capture at a drawdown, 0 to 1. Of
+    `log_ratio` is the log Bayes factor, canaries and reports apart, of a funder that captures against an honest one;
+    `risk` is, for each grade, the share of borrowers that it is expected to capture at a drawdown, 0 to 1. Of
     `departed` borrowers `away` did not come back, where `usual` were to be expected, since the oldest cohort, that
     began at `since` (ms).
     """
@@ -69,70 +66,75 @@ class Belief(NamedTuple):
 
 
 class _Grade(NamedTuple):
-    """A grade's evidence: of each departure its part of all, and by way the log likelihood ratios by beginning."""
+    """A grade's log likelihood ratios by way and beginning, newest first, and what share of it each way takes."""
 
-    parts: dict[Departure, float]
-    ratios: list[dict[int, float]]
+    captures: Floats
+    changes: Floats
+    takes: Floats
 
 
-def sure(run_days: float) -> float:
+def sure(run_days: float, rules: CaptureCombined) -> float:
     """The log Bayes factor at which capture is likely enough to act on, with one false alarm in `run_days` at most.
 
     The Bayes factor is a mean over beginnings; their sum reaches A after A periods or later, on average, while nothing
     is lost (Roberts 1966, Pollak 1987).
     """
-    return max(_log_odds(_SURE) - _log_odds(_CAPTURES), math.log(run_days * DAY / PERIOD / KEPT))
+    return max(_log_odds(rules.sure) - _log_odds(rules.captures), math.log(run_days * DAY / PERIOD / KEPT))
 
 
 def weigh(record: FunderRecord, others: Mapping[str, LifeTable], funder: Funder, rules: Capture, now: int) -> Belief:
     """Weigh all evidence on the funder at `now` (ms). `others` are the pooled life tables to compare with."""
-    grades = {grade: _grade(record, others, grade, rules, now) for grade in funder.grades}
-    begins = sorted({number for each in grades.values() for of_way in each.ratios for number in of_way})
-    logs: list[float] = []
-    shares: dict[str, list[float]] = {grade: [] for grade in grades}
-    for index, way in enumerate(_WAYS):
-        for begin in begins:
-            total = 0.0
-            for grade, each in grades.items():
-                ratio = each.ratios[index].get(begin, 0.0)
-                mixed = _log_add(math.log(1 - _GRADE_TOO), math.log(_GRADE_TOO) + ratio)
-                total += mixed
-                part = each.parts["loan"] if "loan" in way.appears else 1.0
-                shares[grade].append(way.share * part * math.exp(math.log(_GRADE_TOO) + ratio - mixed))
-            logs.append(total)
-    top = max(logs, default=0.0)
-    weights = [math.exp(each - top) for each in logs]
-    mass = math.fsum(weights)
-    log_ratio = top + math.log(mass / len(logs)) if logs else 0.0
-    captures = _chance(_log_odds(_CAPTURES) + log_ratio + _canaries(record, rules, now) + _reports(record, others))
-    risk = {
-        grade: round(captures * math.fsum(w * s for w, s in zip(weights, of, strict=True)) / mass, 6) if of else 0.0
-        for grade, of in shares.items()
-    }
+    chance, best_first = rules.combined, list[str](sorted(funder.grades))
+    keys = [key_of(grade, kind) for grade in best_first for kind in SEEN]
+    begins = sorted({n for key in keys for n in record.cohorts.get(key, {}) if n < period(now)}, reverse=True)
+    log_ratio, shares = 0.0, np.zeros(len(best_first))
+    if begins:
+        grades = [_grade(record, others, grade, begins, rules, now) for grade in best_first]
+        captures, shares = weigh_all(np.stack([g.captures for g in grades]), np.stack([g.takes for g in grades]))
+        changes, _ = weigh_all(np.stack([g.changes for g in grades]), np.zeros((len(grades), len(CHANGES))))
+        log_ratio = captures - float(np.logaddexp(math.log(1 - chance.changes), math.log(chance.changes) + changes))
+    besides = _canaries(record, rules, now) + _reports(record, others)
+    captor = _chance(_log_odds(chance.captures) + log_ratio + besides)
+    risk = {grade: round(captor * float(share), 6) for grade, share in zip(best_first, shares, strict=True)}
     return Belief(log_ratio, risk, *_observed(record, others, funder, rules, now))
 
 
-def _grade(record: FunderRecord, others: Mapping[str, LifeTable], grade: str, rules: Capture, now: int) -> _Grade:
+def _grade(
+    record: FunderRecord,
+    others: Mapping[str, LifeTable],
+    grade: str,
+    begins: Sequence[int],
+    rules: Capture,
+    now: int,
+) -> _Grade:
     numbers = {kind: _departed(record, key_of(grade, kind)) for kind in SEEN}
-    everybody = max(1, sum(numbers.values()))
-    parts = {kind: number / everybody for kind, number in numbers.items()}
-    cohorts = {kind: list(_cohorts(record, others, grade, kind, rules, now)) for kind in SEEN}
+    parts = {kind: number / max(1, sum(numbers.values())) for kind, number in numbers.items()}
     settled = _settled_early(record, others, grade, rules, now)
-    ratios: list[dict[int, float]] = []
-    for way in _WAYS:
-        told: dict[int, float] = {}
-        for kind, appears in way.appears.items():
-            of_all = 1.0 if kind == "loan" else parts[kind]
-            lost = min(0.9, way.share * appears / max(_SAFE, of_all))
-            for number, cohort, periods, usual, known in cohorts[kind]:
-                away = max(0, cohort.departed - sum(cohort.back[:periods]))
-                ratio = known * lost_log_ratio(away, cohort.departed, usual, lost)
-                if kind == "loan" and number in settled:
-                    ratio += known * _early_log_ratio(*settled[number], lost)
-                told[number] = told.get(number, 0.0) + ratio
-        newest_first = sorted(told, reverse=True)
-        ratios.append(dict(zip(newest_first, accumulate(told[number] for number in newest_first), strict=True)))
-    return _Grade(parts, ratios)
+    captures, changes = np.zeros((len(WAYS), len(begins))), np.zeros((len(CHANGES), len(begins)))
+    for kind in SEEN:
+        taken = np.array([way.share * way.appears.get(kind, 0.0) for way in WAYS])
+        # Who is captured at the drawdown is turned down besides those who would be anyway.
+        lost = taken if kind == "loan" else taken / (taken + max(_SAFE, parts[kind]))
+        for number, cohort, periods, usual, known in _cohorts(record, others, grade, kind, rules, now):
+            away = max(0, cohort.departed - sum(cohort.back[:periods]))
+            # For each way as in `departures.lost_log_ratio`.
+            ratio = (cohort.departed - away) * np.log1p(-lost) + away * np.log((lost + (1 - lost) * usual) / usual)
+            if kind == "loan" and number in settled:
+                ratio += _early_log_ratio(*settled[number], lost)
+            captures[:, begins.index(number)] += known * ratio
+    captures = np.cumsum(captures, axis=1)
+    answers = {kind: _by_begin(record, key_of(grade, kind), begins) for kind in SEEN}
+    answered = sum(answers.values(), np.zeros(len(begins)))
+    for kind in _MISSED:
+        captures += missed_log_ratio(answers[kind], answered, kind, WAYS)
+        changes += missed_log_ratio(answers[kind], answered, kind, CHANGES)
+    takes = np.array([way.share * (parts["loan"] if "loan" in way.appears else 1.0) for way in WAYS])
+    return _Grade(captures, changes, takes)
+
+
+def _by_begin(record: FunderRecord, key: str, begins: Sequence[int]) -> Floats:
+    cohorts = record.cohorts.get(key, {})
+    return np.array([float(cohorts[number].departed) if number in cohorts else 0.0 for number in begins])
 
 
 def _cohorts(
@@ -164,10 +166,11 @@ def _settled_early(
     }
 
 
-def _early_log_ratio(early: int, loans: int, usual: float, reach: float, lost: float) -> float:
+def _early_log_ratio(early: int, loans: int, usual: float, reach: float, lost: Floats) -> Floats:
     """Whoever is won over offline settles within the window, at any time of it alike."""
     more = usual + lost * reach * (1 - usual)
-    return early * math.log(more / usual) + (loans - early) * math.log((1 - more) / (1 - usual))
+    told: Floats = early * np.log(more / usual) + (loans - early) * np.log((1 - more) / (1 - usual))
+    return told
 
 
 def _canaries(record: FunderRecord, rules: Capture, now: int) -> float:
@@ -215,10 +218,6 @@ def _log_odds(chance: float) -> float:
 
 def _chance(log_odds: float) -> float:
     return 1 / (1 + math.exp(-max(-60.0, min(60.0, log_odds))))
-
-
-def _log_add(one: float, other: float) -> float:
-    return max(one, other) + math.log1p(math.exp(-abs(one - other)))
 
 
 def _log_beta(a: float, b: float) -> float:

@@ -19,6 +19,7 @@ WholeDays = Annotated[int, msgspec.Meta(ge=1, le=3650)]
 Days = Annotated[float, msgspec.Meta(gt=0, le=3650)]
 Weight = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
+Chance = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 ShareOrNone = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Ratio = Annotated[float, msgspec.Meta(gt=1, le=1000)]
 Age = Annotated[int, msgspec.Meta(ge=0, le=150)]
@@ -97,9 +98,14 @@ class ExposureBudget(_Section, frozen=True):
 
 
 class CaptureRisk(_Section, frozen=True):
-    """No funder that is expected to capture more than `at_most` of the borrowers of this grade at a drawdown."""
+    """No funder that is expected to capture more than `at_most` of the borrowers of this grade at a drawdown.
 
-    at_most: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    One that is merely suspected (normal or watched) passes for the `explored` share of the drawdowns, so that the
+    suspicion comes to an end.
+    """
+
+    at_most: Chance
+    explored: ShareOrNone = 0.0
 
 
 class Rotation(_Section, frozen=True):
@@ -216,7 +222,16 @@ class CaptureCanary(_Section, frozen=True):
     """Test on canary accounts; `control_rate` is the share of accounts called that no funder ever saw."""
 
     alpha: Annotated[float, msgspec.Meta(gt=0, lt=0.5, description=_FALSE_ALARMS)]
-    control_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.01
+    control_rate: Chance = 0.01
+
+
+class CaptureCombined(_Section, frozen=True):
+    """All evidence together: how likely it is beforehand that a funder `captures`, and that an honest one `changes` and
+    turns more down; and how likely capture must be to make a funder suspect."""
+
+    captures: Chance = 0.2
+    changes: Chance = 0.2
+    sure: Chance = 0.7
 
 
 class TrafficMultiplier(_Section, frozen=True):
@@ -245,6 +260,7 @@ class Capture(_Section, frozen=True):
     early_settlement: CaptureEarlySettlement
     canary: CaptureCanary
     ladder: Ladder
+    combined: CaptureCombined = CaptureCombined()
 
 
 class ExampleGrant(_Section, frozen=True):

@@ -6,6 +6,7 @@ Built once for each pair of (revision, funder states); a decision names both, so
 import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from hashlib import blake2b
 from typing import TypeVar
 
 import msgspec
@@ -21,10 +22,15 @@ from rotation.roster import Funders, Roster
 K = TypeVar("K")
 #: How many distinct values (ages, amounts, ...) are remembered; publishers choose some of them.
 _MOST_VALUES = 10_000
+#: States on the ladder in which a funder is not held to capture (yet).
+_FREE = frozenset({"normal", "watch"})
 
 
 class FunderPolicy(msgspec.Struct, frozen=True):
-    """One funder as the rules see it. Amounts in fen, ages in years, hours in minutes of the Shanghai day."""
+    """One funder as the rules see it. Amounts in fen, ages in years, hours in minutes of the Shanghai day.
+
+    It is `risky` for these grades, `held` to capture by the ladder or a person.
+    """
 
     funder_id: str
     regions: frozenset[str] | None
@@ -36,6 +42,7 @@ class FunderPolicy(msgspec.Struct, frozen=True):
     closes: int
     paused: bool
     risky: frozenset[str]
+    held: bool
 
     def is_open(self, minute: int) -> bool:
         """Whether the funder takes drawdowns in this minute of the Shanghai day; hours may cross midnight."""
@@ -89,6 +96,7 @@ class Policy:
         self.against_amount = Refusing[int](funders, lambda f, amount: not f.amount[0] <= amount <= f.amount[1])
         self.without_term = Refusing[int](funders, lambda f, term: term not in f.terms)
         self.risky = Refusing[str | None](funders, lambda f, grade: grade in f.risky)
+        self.suspected = Refusing[str](funders, lambda f, grade: grade in f.risky and not f.held)
         self.closed = Refusing[int](funders, lambda f, minute: not f.is_open(minute))
         self.limits: dict[str, FunderLimits] = {funder.id: _limits(funder) for funder in config.funders}
         self._states = states
@@ -121,6 +129,14 @@ class Policy:
             if len(self._stakes) < _MOST_VALUES:
                 self._stakes[risk_grade, among] = known
         return known
+
+    def explores(self, drawdown_id: str) -> bool:
+        """Whether this drawdown is of those for which funders that are merely suspected pass."""
+        risk = self.config.rotation.capture_risk
+        if risk is None or risk.explored == 0:
+            return False
+        digest = blake2b(f"{self.config.selection.seed}\0{drawdown_id}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "big") < risk.explored * 2**64
 
     def _mix(self, risk_grade: str) -> dict[str, float]:
         selection = self.config.selection
@@ -166,6 +182,7 @@ def _compile(funder: Funder, state: FunderState | None, risk: CaptureRisk | None
             for grade, share in (state.capture_risk.items() if state is not None else ())
             if risk is not None and share > risk.at_most
         ),
+        held=state is not None and state.state not in _FREE,
     )
 
 

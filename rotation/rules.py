@@ -164,6 +164,9 @@ def _exposure_budget(policy: Policy, ask: Ask) -> Funders:
 
 
 def _capture_risk(policy: Policy, ask: Ask) -> Funders:
+    suspected = policy.suspected[ask.risk_grade]
+    if suspected and policy.explores(ask.drawdown_id):
+        return policy.risky[ask.risk_grade] & ~suspected
     return policy.risky[ask.risk_grade]
 
 

@@ -101,9 +101,11 @@ class History:
         """The funders that the ladder had paused as of `funder_states_version`."""
         return frozenset(id_ for id_, state in self._states_at(version).items() if state.state == "paused")
 
-    def risks(self, grade: RiskGrade, version: int) -> dict[str, float]:
-        """What share of the borrowers of a grade each funder was expected to capture, as of `funder_states_version`."""
-        return {id_: state.capture_risk.get(grade, 0.0) for id_, state in self._states_at(version).items()}
+    def risks(self, grade: RiskGrade, version: int) -> dict[str, tuple[float, bool]]:
+        """By funder, as of `funder_states_version`: what share of the borrowers of a grade it was expected to capture,
+        and whether that was a mere suspicion."""
+        states = self._states_at(version).items()
+        return {id_: (state.capture_risk.get(grade, 0.0), state.state in ("normal", "watch")) for id_, state in states}
 
     def ever_paused(self, first: Decision, last: Decision) -> frozenset[str]:
         """The funders that the ladder had paused at any moment from one decision to another."""

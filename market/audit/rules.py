@@ -5,6 +5,7 @@ Written from the contract alone, apart from the decision core, so that the two c
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import chain, product
 
 from config.rotation import Funder, RotationConfig
@@ -29,7 +30,8 @@ class Codes:
 class Situation:
     """A decision to be judged: who asked for what, when (stream time), after which loans; how far topics may lag.
 
-    `paused` and `risks` (the share of borrowers of the grade that a funder is expected to capture) are as published.
+    `paused` and `risks` (the share of borrowers of the grade that a funder is expected to capture, and whether that is
+    a mere suspicion) are as published.
     """
 
     config: RotationConfig
@@ -40,7 +42,7 @@ class Situation:
     at: int
     slack_ms: int
     paused: frozenset[str]
-    risks: Mapping[str, float]
+    risks: Mapping[str, tuple[float, bool]]
 
     def codes(self, funder: Funder, ledgers: list[list[Loan]] | None) -> Codes:
         """All codes for `funder`; rotation rules are left out of both when there are no `ledgers` to judge them by."""
@@ -117,8 +119,12 @@ class Situation:
                 codes.add("max_share")
         if rules.cooldown and own and self.at - own[-1] < rules.cooldown.days * DAY_MS:
             codes.add("cooldown")
-        if rules.capture_risk and self.risks.get(funder.id, 0.0) > rules.capture_risk.at_most:
-            codes.add("capture_risk")
+        share, suspected = self.risks.get(funder.id, (0.0, True))
+        if rules.capture_risk and share > rules.capture_risk.at_most:
+            drawn = f"{self.config.selection.seed}\0{self.request.drawdown_id}".encode()
+            place = int.from_bytes(blake2b(drawn, digest_size=8).digest(), "big") / 2**64
+            if not suspected or place >= rules.capture_risk.explored:
+                codes.add("capture_risk")
         return frozenset(codes)
 
     def _exposure(self, funder: Funder) -> list[frozenset[str]]:

@@ -24,10 +24,12 @@ HONEST = ("other-1", "other-2", "other-3", "other-4")
 class Behaviour(NamedTuple):
     """What a funder does: its chance to refuse, and of capture at the drawdown or after a loan; reports per answer.
 
-    `grades` are those whose borrowers it captures, `from_day` the first day on which it does.
+    `grades` are those whose borrowers it captures, `from_day` the first day on which it does, and refuses
+    `more_refused` of all besides.
     """
 
     refuses: float = 0.2
+    more_refused: float = 0.0
     at_drawdown: float = 0.0
     offline: float = 0.0
     reports: float = 0.001
@@ -72,7 +74,7 @@ class Town:
         grade = rng.choice(GRADES)
         wanted = grade in acts.grades
         captured = wanted and rng.random() < acts.at_drawdown
-        missed = captured or rng.random() < acts.refuses
+        missed = captured or rng.random() < acts.refuses + acts.more_refused
         walks = rng.random() < (0.6 if captured else 0.2)
         status = ("cancelled" if walks else "declined") if missed else "disbursed"
         self._tell(name, FunderOutcome(name, grade, status, at, decided_at=at))  # type: ignore[arg-type]

@@ -61,7 +61,7 @@ EDITS: tuple[dict[str, Any], ...] = (
     {"holding.seconds": 86_400, "reservation.ttl_seconds": 86_400, "attempts.max": 1},
     {"rotation.exposure_budget": {"funders": 2, "within_days": 5}, "rotation.cooldown": {"days": 2}},
     {"funders.*.open": "22:00-02:30", "selection.exploration": 0.5},
-    {"rotation.capture_risk": {"at_most": 0.02}, "selection.pacing": {"step": 1.0}},
+    {"rotation.capture_risk": {"at_most": 0.02, "explored": 0.5}, "selection.pacing": {"step": 1.0}},
     {"rotation.capture_risk": {"at_most": 0.02}, "rotation.relax_order": ["max_share", "never_last", "capture_risk"]},
 )
 GRANTS: tuple[dict[str, Any], ...] = (
