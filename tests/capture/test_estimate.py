@@ -5,6 +5,7 @@ Times and chances are played by `tests.capture.market`, from seeds.
 
 from copy import deepcopy
 from math import exp
+from statistics import fmean
 
 import pytest
 
@@ -73,6 +74,14 @@ def test_belief_grows_with_time() -> None:
     """The same funder, after 20, 40 and 75 days."""
     grown = [belief(4, Behaviour(at_drawdown=0.1), days).log_ratio for days in (20, 40, 75)]
     assert grown == sorted(grown)
+
+
+def test_misses_that_rise_with_the_capture_speak_for_it() -> None:
+    """On average, sooner than where it refuses fewer of the others for it, so that no more are turned down than before."""
+    captor = Behaviour(at_drawdown=0.08, from_day=40)
+    covered = captor._replace(more_refused=-captor.at_drawdown)
+    rising, level = (fmean(belief(seed, each, 55).log_ratio for seed in range(6)) for each in (captor, covered))
+    assert rising > level + 0.5
 
 
 def test_called_canaries_and_reports_speak_against_a_funder() -> None:

@@ -214,7 +214,7 @@ class Play:
     def _change_state(self, move: Move) -> None:
         funder_id = FUNDERS[move.which % len(FUNDERS)]
         name, multiplier = (("normal", 1.0), ("throttled", 0.5), ("paused", 0.0))[move.choice % 3]
-        risk = {"A": move.choice % 6 / 100, "B": 0.0} if move.choice % 2 else {}
+        risk = {"A": move.choice % 7 / 100, "B": 0.0} if move.choice % 2 else {}
         state = funder_state(funder_id, name, multiplier, A=0.3 + move.choice % 7 / 10)
         state = replace(state, capture_risk=risk, price=move.choice % 5 / 4)
         self._append("funder-states", funder_id, encode(state))
