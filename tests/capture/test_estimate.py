@@ -77,7 +77,7 @@ def test_belief_grows_with_time() -> None:
 
 
 def test_misses_that_rise_with_the_capture_speak_for_it() -> None:
-    """On average, sooner than where it refuses fewer of the others for it, so that no more are turned down than before."""
+    """On average, sooner than where others are spared for them, so that no more are turned down than before."""
     captor = Behaviour(at_drawdown=0.08, from_day=40)
     covered = captor._replace(more_refused=-captor.at_drawdown)
     rising, level = (fmean(belief(seed, each, 55).log_ratio for seed in range(6)) for each in (captor, covered))
