@@ -26,11 +26,11 @@ from rotation.outputs import Departure, Detector
 #: How many times as many reports as elsewhere are looked for.
 REPORT_RATIO = 3.0
 #: After what a borrower may stay away.
-AFTER: dict[Departure, str] = {
-    "refusal": "after a refusal",
-    "walk_away": "after walking away",
-    "loan": "after a loan",
-    "settlement": "after settling early",
+AFTER: dict[str, tuple[Departure, ...]] = {
+    "after a refusal": ("refusal", "dead_end"),
+    "after walking away": ("walk_away",),
+    "after a loan": ("loan",),
+    "after settling early": ("settlement",),
 }
 _LEAST_LOST, _MOST_LOST = 0.02, 0.5
 
@@ -66,9 +66,10 @@ def statistics(
     record: FunderRecord, others: Mapping[str, LifeTable], funder: Funder, rules: Capture, now: int
 ) -> Iterator[Statistic]:
     """Every statistic of the funder of which there is enough to compare with: `others` are pooled life tables."""
-    for kind, after in AFTER.items():
+    for after, kinds in AFTER.items():
         away: dict[str, list[Judged]] = {
-            grade: list(staying(record, others, grade, kind, rules, now)) for grade in funder.grades
+            grade: [each for kind in kinds for each in staying(record, others, grade, kind, rules, now)]
+            for grade in funder.grades
         }
         yield from _largest("non_return", after, away, record.alarms)
     ratio = rules.early_settlement.odds_ratio

@@ -41,8 +41,13 @@ from config.rotation import Capture, CaptureCombined, Funder
 from rotation.clock import DAY
 from rotation.outputs import Departure
 
-SEEN: tuple[Departure, ...] = ("refusal", "walk_away", "loan")
-_MISSED: tuple[Departure, ...] = ("refusal", "walk_away")
+#: What is seen of a departure, by how a way of capture appears: a refusal may be a dead end.
+APPEARS_AS: dict[Departure, tuple[Departure, ...]] = {
+    "refusal": ("refusal", "dead_end"),
+    "walk_away": ("walk_away",),
+    "loan": ("loan",),
+}
+SEEN = tuple(kind for kinds in APPEARS_AS.values() for kind in kinds)
 #: How likely a funder that captures is to call a canary: Beta(1, 4).
 _CALLS, _CALLS_NOT = 1.0, 4.0
 _SAFE = 1e-6
@@ -107,25 +112,28 @@ def _grade(
     rules: Capture,
     now: int,
 ) -> _Grade:
-    numbers = {kind: _departed(record, key_of(grade, kind)) for kind in SEEN}
-    parts = {kind: number / max(1, sum(numbers.values())) for kind, number in numbers.items()}
+    answers = {
+        kind: sum((_by_begin(record, key_of(grade, seen), begins) for seen in kinds), np.zeros(len(begins)))
+        for kind, kinds in APPEARS_AS.items()
+    }
+    answered = sum(answers.values(), np.zeros(len(begins)))
+    parts = {kind: float(by_begin.sum() / max(1.0, answered.sum())) for kind, by_begin in answers.items()}
     settled = _settled_early(record, others, grade, rules, now)
     captures, changes = np.zeros((len(WAYS), len(begins))), np.zeros((len(CHANGES), len(begins)))
-    for kind in SEEN:
+    for kind, kinds in APPEARS_AS.items():
         taken = np.array([way.share * way.appears.get(kind, 0.0) for way in WAYS])
         # Who is captured at the drawdown is turned down besides those who would be anyway.
         lost = taken if kind == "loan" else taken / (taken + max(_SAFE, parts[kind]))
-        for number, cohort, periods, usual, known in _cohorts(record, others, grade, kind, rules, now):
-            away = max(0, cohort.departed - sum(cohort.back[:periods]))
-            # For each way as in `departures.lost_log_ratio`.
-            ratio = (cohort.departed - away) * np.log1p(-lost) + away * np.log((lost + (1 - lost) * usual) / usual)
-            if kind == "loan" and number in settled:
-                ratio += _early_log_ratio(*settled[number], lost)
-            captures[:, begins.index(number)] += known * ratio
+        for seen in kinds:
+            for number, cohort, periods, usual, known in _cohorts(record, others, grade, seen, rules, now):
+                away = max(0, cohort.departed - sum(cohort.back[:periods]))
+                # For each way as in `departures.lost_log_ratio`.
+                ratio = (cohort.departed - away) * np.log1p(-lost) + away * np.log((lost + (1 - lost) * usual) / usual)
+                if kind == "loan" and number in settled:
+                    ratio += _early_log_ratio(*settled[number], lost)
+                captures[:, begins.index(number)] += known * ratio
     captures = np.cumsum(captures, axis=1)
-    answers = {kind: _by_begin(record, key_of(grade, kind), begins) for kind in SEEN}
-    answered = sum(answers.values(), np.zeros(len(begins)))
-    for kind in _MISSED:
+    for kind in ("refusal", "walk_away"):
         captures += missed_log_ratio(answers[kind], answered, kind, WAYS)
         changes += missed_log_ratio(answers[kind], answered, kind, CHANGES)
     takes = np.array([way.share * (parts["loan"] if "loan" in way.appears else 1.0) for way in WAYS])
@@ -206,10 +214,6 @@ def _observed(
         sum(each.departed for each in judged),
         min((each.period * PERIOD for each in judged), default=now),
     )
-
-
-def _departed(record: FunderRecord, key: str) -> int:
-    return sum(cohort.departed for cohort in record.cohorts.get(key, {}).values())
 
 
 def _log_odds(chance: float) -> float:

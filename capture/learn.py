@@ -58,7 +58,8 @@ def _answered(record: FunderRecord, outcome: FunderOutcome, funder: Funder | Non
         depart(_cohorts(record, outcome.risk_grade, "loan"), outcome.decided_at)
         depart(_cohorts(record, outcome.risk_grade, "early"), outcome.decided_at)
     elif outcome.attempt == 1:
-        kind: Kind = "refusal" if outcome.status == "declined" else "walk_away"
+        refused: Kind = "dead_end" if outcome.alone else "refusal"
+        kind: Kind = refused if outcome.status == "declined" else "walk_away"
         depart(_cohorts(record, outcome.risk_grade, kind), outcome.decided_at)
 
 

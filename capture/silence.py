@@ -26,16 +26,16 @@ def _counted(
     for grade in funder.grades:
         answered = record.references.get(grade, Reference()).answered
         yield SilentDetector("pass_rate", cusum.segment_of(grade), answered, needed)
-    for kind, after in AFTER.items():
+    for after, kinds in AFTER.items():
         for grade in funder.grades:
-            segment = f"{cusum.segment_of(grade)} {after}"
-            yield SilentDetector("non_return", segment, _elsewhere(others, key_of(grade, kind)), needed)
+            compared = max(_elsewhere(others, key_of(grade, kind)) for kind in kinds)
+            yield SilentDetector("non_return", f"{cusum.segment_of(grade)} {after}", compared, needed)
     for grade in funder.grades:
         early = _elsewhere(others, key_of(grade, "early"))
         yield SilentDetector("early_settlement", cusum.segment_of(grade), early, needed)
     yield SilentDetector("borrower_report", EVERYBODY, _elsewhere(others, REPORTS), needed)
-    compared = [_elsewhere(others, key_of(grade, kind)) for grade in funder.grades for kind in SEEN]
-    yield SilentDetector("combined", EVERYBODY, max(compared), needed)
+    any_of = max(_elsewhere(others, key_of(grade, kind)) for grade in funder.grades for kind in SEEN)
+    yield SilentDetector("combined", EVERYBODY, any_of, needed)
     seen = sum(canary.seen_at > 0 for canary in record.canaries.values())
     yield SilentDetector("canary", "canaries", seen, _fewest_canaries(rules.canary))
 

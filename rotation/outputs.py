@@ -9,7 +9,7 @@ import msgspec
 
 DecisionStatus = Literal["routed", "held", "rejected"]
 #: Where a borrower may be lost to a funder.
-Departure = Literal["loan", "refusal", "walk_away", "settlement"]
+Departure = Literal["loan", "refusal", "dead_end", "walk_away", "settlement"]
 Detector = Literal["pass_rate", "non_return", "early_settlement", "canary", "borrower_report", "combined"]
 FunderStateName = Literal["normal", "watch", "throttled", "paused", "probing"]
 
@@ -56,7 +56,8 @@ class FunderOutcome(msgspec.Struct, frozen=True, tag="outcome", tag_field="kind"
 
     `occurred_at` is the stream time (ms) at which the outcome was folded into the borrower's record, `decided_at` that
     of the decision; `late` tells that the money moved after the reservation had ended; `canary` is the customer id of
-    a canary, and None of all other borrowers; `amount` is what was lent (fen), 0 unless `disbursed`.
+    a canary, and None of all other borrowers; `amount` is what was lent (fen), 0 unless `disbursed`; `alone` tells of
+    a refusal that no other funder was asked then.
     """
 
     funder_id: str
@@ -68,6 +69,7 @@ class FunderOutcome(msgspec.Struct, frozen=True, tag="outcome", tag_field="kind"
     attempt: int = 1
     decided_at: int = 0
     amount: int = 0
+    alone: bool = False
 
 
 class EarlySettlement(msgspec.Struct, frozen=True, tag="early_settlement", tag_field="kind"):
@@ -84,7 +86,7 @@ class FunderReturn(msgspec.Struct, frozen=True, tag="return", tag_field="kind"):
 
     `after` tells what that was, at `since` (ms): the decision on a loan, the decision on a first attempt that the
     funder refused or the borrower walked away from, or an early settlement. To be served by another funder in the same
-    drawdown is to come back too.
+    drawdown is to come back too; a refusal after which no other one was asked is a dead end, and compared with such.
     """
 
     funder_id: str

@@ -29,7 +29,8 @@ def _back(entry: LedgerEntry, now: int) -> Iterator[FunderReturn]:
         entry.returned = True
         # A later attempt may fail for what an earlier one did.
         if entry.attempt == 1:
-            yield FunderReturn(entry.funder_id, entry.risk_grade, _MISSES[entry.status], entry.decided_at, now)
+            after = "dead_end" if entry.alone else _MISSES[entry.status]
+            yield FunderReturn(entry.funder_id, entry.risk_grade, after, entry.decided_at, now)
     if entry.settled_early_at:
         yield FunderReturn(entry.funder_id, entry.risk_grade, "settlement", entry.settled_early_at, now)
         entry.settled_early_at = 0

@@ -34,6 +34,7 @@ class LedgerEntry(msgspec.Struct, array_like=True):
     `owed_at_most` is the lowest outstanding that a repayment has told; `corrected` the outcome that the present one
     took the place of. `returned` tells that the borrower came back after the funder had answered, `settled_early_at`
     when (ms) the loan was settled early; it is 0 if it was not, and again when the borrower has come back since.
+    `alone` tells that no other funder was asked when this one had refused.
     """
 
     drawdown_id: str
@@ -48,6 +49,7 @@ class LedgerEntry(msgspec.Struct, array_like=True):
     corrected: LoanStatus | None = None
     returned: bool = False
     settled_early_at: int = 0
+    alone: bool = False
 
     @property
     def outstanding(self) -> int:

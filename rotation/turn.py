@@ -13,7 +13,7 @@ from rotation.advice import advise
 from rotation.decide import Steps, Verdict, decide, reject
 from rotation.events import BorrowerEvent, DrawdownOutcome, DrawdownRequest, millis
 from rotation.fold import Folding, Refusal
-from rotation.ledger import ask_of, forget
+from rotation.ledger import ask_of, entry_of, forget
 from rotation.memory import make, remember, say, say_again
 from rotation.outputs import CreditApplication, DecisionStatus
 from rotation.policy import Policy
@@ -75,6 +75,8 @@ class Turn(Folding):
                 yield from self._retry(now)
                 if isinstance(event, DrawdownOutcome):
                     yield from self._try_next(event, now)
+            if told is True and isinstance(event, DrawdownOutcome) and event.status == "declined":
+                self._tell_alone(event)
         if refusal is None:
             advice = advise(self.customer_id, self.borrower, self.policy, now)
             if advice is not None:
@@ -204,6 +206,14 @@ class Turn(Folding):
         trace = drawdown.trace if self._by_time else []
         value = say(made, self.customer_id, drawdown, self.policy)
         self.decisions.append(Said(value, now, status, made, verdict.funder_id, drawdown.amount, self._by_time, trace))
+
+    def _tell_alone(self, refused: DrawdownOutcome) -> None:
+        """Tell of a refusal whether another funder was asked then: else nobody could serve the borrower."""
+        ledger = self.borrower.ledger
+        entry = entry_of(ledger, refused.drawdown_id, refused.attempt)
+        if entry is not None and entry_of(ledger, refused.drawdown_id, refused.attempt + 1) is None:
+            entry.alone = True
+            self.for_funders[-1] = msgspec.structs.replace(self.for_funders[-1], alone=True)
 
     def _try_next(self, event: DrawdownOutcome, now: int) -> Steps[None]:
         drawdown = self.borrower.drawdowns.get(event.drawdown_id)

@@ -25,11 +25,12 @@ class Behaviour(NamedTuple):
     """What a funder does: its chance to refuse, and of capture at the drawdown or after a loan; reports per answer.
 
     `grades` are those whose borrowers it captures, `from_day` the first day on which it does, and refuses
-    `more_refused` of all besides.
+    `more_refused` of all besides. After a share `alone` of the refusals no other funder can be asked.
     """
 
     refuses: float = 0.2
     more_refused: float = 0.0
+    alone: float = 0.2
     at_drawdown: float = 0.0
     offline: float = 0.0
     reports: float = 0.001
@@ -43,7 +44,7 @@ class Town:
     def __init__(self, seed: int, suspect: Behaviour, a_day: int = 20) -> None:
         self.records = {name: FunderRecord() for name in (FUNDER.id, *HONEST)}
         self._suspect, self._a_day = suspect, a_day
-        self._rng, self._seen, self.day = Random(seed), 0, 0
+        self._rng, self._alone, self._seen, self.day = Random(seed), Random(seed), 0, 0
         self._later: list[tuple[int, str, FunderReturn | EarlySettlement]] = []
 
     def pass_day(self) -> None:
@@ -77,10 +78,11 @@ class Town:
         missed = captured or rng.random() < acts.refuses + acts.more_refused
         walks = rng.random() < (0.6 if captured else 0.2)
         status = ("cancelled" if walks else "declined") if missed else "disbursed"
-        self._tell(name, FunderOutcome(name, grade, status, at, decided_at=at))  # type: ignore[arg-type]
+        alone = missed and not walks and self._alone.random() < acts.alone
+        self._tell(name, FunderOutcome(name, grade, status, at, decided_at=at, alone=alone))  # type: ignore[arg-type]
         if rng.random() < acts.reports:
             hear(self.records[name], _report(name, at), at)
-        after = "loan" if not missed else "walk_away" if walks else "refusal"
+        after = "loan" if not missed else "walk_away" if walks else "dead_end" if alone else "refusal"
         won = not missed and wanted and rng.random() < acts.offline
         if won or (not missed and rng.random() < 0.02):
             settled = at + int(rng.uniform(5, 35) * DAY)
@@ -89,7 +91,8 @@ class Town:
                 back = settled + int(rng.expovariate(1 / 20) * DAY)
                 self._later.append((back, name, FunderReturn(name, grade, "settlement", settled, back)))
         if not captured and not won and rng.random() < 0.95:
-            back = at + int((rng.random() if missed and rng.random() < 0.6 else 3 + rng.expovariate(1 / 25)) * DAY)
+            elsewhere = missed and rng.random() < 0.6 and not alone
+            back = at + int((rng.random() if elsewhere else 3 + rng.expovariate(1 / 25)) * DAY)
             self._later.append((back, name, FunderReturn(name, grade, after, at, back)))  # type: ignore[arg-type]
 
     def _tell(self, name: str, event: FunderOutcome | FunderReturn | EarlySettlement) -> None:

@@ -27,9 +27,15 @@ def belief(seed: int, suspect: Behaviour, days: int) -> Belief:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("suspect", [Behaviour(), Behaviour(refuses=0.35), Behaviour(more_refused=0.15, from_day=40)])
+@pytest.mark.parametrize(
+    "suspect",
+    [Behaviour(), Behaviour(refuses=0.35), Behaviour(more_refused=0.15, from_day=40), Behaviour(alone=1, from_day=40)],
+)
 def test_an_honest_funder_is_believed_to_be_honest(seed: int, suspect: Behaviour) -> None:
-    """Also one that refuses more than the others, or than before: far from accused, and of a risk below 1%."""
+    """Also one that refuses more than others, or than before, or whose refused nobody else can serve any more.
+
+    Far from accused, and of a risk below 1%.
+    """
     believed = belief(seed, suspect, 75)
     assert believed.log_ratio < 1
     assert max(believed.risk.values()) < 0.01

@@ -18,9 +18,9 @@ NOW = T0 + 20 * DAY
 THEN, LATER = T0 // PERIOD, (T0 + 10 * DAY) // PERIOD
 
 
-def outcome(status: Any, attempt: int = 1) -> FunderOutcome:
+def outcome(status: Any, attempt: int = 1, *, alone: bool = False) -> FunderOutcome:
     """An answer to a drawdown that was decided at T0."""
-    return FunderOutcome(FUNDER.id, "A", status, NOW, attempt=attempt, decided_at=T0)
+    return FunderOutcome(FUNDER.id, "A", status, NOW, attempt=attempt, decided_at=T0, alone=alone)
 
 
 def learnt(*events: FunderEvent) -> dict[str, dict[int, Cohort]]:
@@ -37,6 +37,7 @@ def learnt(*events: FunderEvent) -> dict[str, dict[int, Cohort]]:
         (outcome("disbursed"), {"A loan", "A early"}),
         (outcome("disbursed", attempt=2), {"A loan", "A early"}),
         (outcome("declined"), {"A refusal"}),
+        (outcome("declined", alone=True), {"A dead_end"}),
         (outcome("cancelled"), {"A walk_away"}),
         (outcome("declined", attempt=2), set()),
         (outcome("timed_out"), set()),

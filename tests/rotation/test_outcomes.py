@@ -52,9 +52,9 @@ def answer(status: str, at: int = LATER, **changes: Any) -> DrawdownOutcome:
 
 
 def told(status: Any, at: int = LATER, *, late: bool = False) -> FunderOutcome:
-    """What the funders' agent hears of it: of a loan also the amount."""
-    amount = 600_000 if status == "disbursed" else 0
-    return FunderOutcome("cf-west", "A", status, at, late, attempt=1, decided_at=T0, amount=amount)
+    """What the funders' agent hears of it where no other funder can be asked: of a loan also the amount."""
+    loan, alone = status == "disbursed", status == "declined"
+    return FunderOutcome("cf-west", "A", status, at, late, decided_at=T0, amount=600_000 if loan else 0, alone=alone)
 
 
 @pytest.mark.parametrize("status", STATUSES)

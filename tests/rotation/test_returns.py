@@ -4,7 +4,7 @@ A return is a further request, or to be served by another funder in the same dra
 """
 
 from rotation.clock import DAY, MINUTE
-from rotation.outputs import Departure, EarlySettlement, FunderReturn
+from rotation.outputs import Departure, EarlySettlement, FunderOutcome, FunderReturn
 from tests.rotation.world import ALWAYS_OPEN, NO_ROTATION, T0, World, grant, outcome, repayment, request
 
 OPEN = NO_ROTATION | ALWAYS_OPEN | {"attempts.max": 3}
@@ -51,9 +51,9 @@ def test_a_repeated_request_is_no_return() -> None:
     assert returns(played, "dd-1", T0) == []
 
 
-def test_refusals_and_walk_aways_are_told_apart() -> None:
-    """By what the funder answered."""
-    for status, after in (("declined", "refusal"), ("cancelled", "walk_away")):
+def test_dead_ends_and_walk_aways_are_told_apart() -> None:
+    """By what the funder answered where no other one can be asked."""
+    for status, after in (("declined", "dead_end"), ("cancelled", "walk_away")):
         played = world("cf-west")
         answered(played, "dd-1", status, T0)
         assert returns(played, "dd-2", T0 + MONTH) == [back(after, T0, T0 + MONTH)]  # type: ignore[arg-type]
@@ -81,6 +81,26 @@ def test_to_be_served_by_the_next_funder_is_to_be_back() -> None:
         back("refusal", T0, T0 + DAY, first)
     ]
     assert returns(played, "dd-2", T0 + MONTH) == [back("loan", T0 + MINUTE, T0 + MONTH, second.funder_id)]
+
+
+def test_a_refusal_tells_whether_another_funder_was_asked_then() -> None:
+    """Asked later, when a grant had come, that one serves whom nobody else could serve at the time."""
+    played = world("cf-west", "cf-north")
+    first = played.route(request("dd-1", T0, expires=T0 + DAY)).funder_id
+    assert first is not None
+    (told,) = played.handle(outcome("dd-1", first, "declined", T0 + MINUTE), T0 + MINUTE).for_funders
+    assert isinstance(told, FunderOutcome)
+    assert not told.alone
+
+    played = world("cf-west")
+    played.handle(request("dd-1", T0, expires=T0 + DAY), T0)
+    (told,) = played.handle(outcome("dd-1", "cf-west", "declined", T0 + MINUTE), T0 + MINUTE).for_funders
+    assert isinstance(told, FunderOutcome)
+    assert told.alone
+    (second,) = played.handle(grant("cf-north"), T0 + 2 * MINUTE).decisions
+    assert (second.funder_id, second.attempt) == ("cf-north", 2)
+    heard = played.handle(outcome("dd-1", "cf-north", "disbursed", T0 + DAY, attempt=2), T0 + DAY)
+    assert back("dead_end", T0, T0 + DAY) in heard.for_funders
 
 
 def test_a_later_attempt_that_is_refused_is_no_departure() -> None:
