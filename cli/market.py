@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
+from cli.market_drive import drive
 from config.problems import ConfigError
 from config.rotation import Revision
 from market.study.compare import Estimate, Job, Row, compare, play_all
@@ -240,3 +241,6 @@ def _judge(runs: Sequence[Measures]) -> None:
     broken = [f"{run.scenario}, {run.policy}, seed {run.seed}" for run in runs if run.overruns or run.violations]
     if broken:
         raise click.ClickException(f"quota overruns or rule violations in: {'; '.join(broken)}")
+
+
+market.add_command(drive)

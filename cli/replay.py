@@ -1,6 +1,7 @@
 """`loanrouter replay`: decide a recorded log again, byte for byte."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -57,23 +58,29 @@ def replay(
         raise click.UsageError(str(error)) from None
     except (LogError, ArchiveError, ValueError) as error:
         raise click.UsageError(f"the log cannot be replayed: {error}") from None
-    replayed = _decide(settings, recorded, quiet=check or as_json)
+    replayed = decide(settings, recorded, quiet=check or as_json)
     if not check:
         if as_json:
             click.echo(json.dumps({"decisions": len(replayed)}))
         return
-    differing = sorted(key for key in known.keys() | replayed.keys() if known.get(key) != replayed.get(key))
+    others = differing(known, replayed)
     if as_json:
-        click.echo(json.dumps({"decisions": len(replayed), "recorded": len(known), "differing": differing}))
+        click.echo(json.dumps({"decisions": len(replayed), "recorded": len(known), "differing": others}))
     else:
-        click.echo(f"{len(replayed)} decisions replayed, {len(known)} recorded, {len(differing)} differ")
-        for decision_id in differing:
+        click.echo(f"{len(replayed)} decisions replayed, {len(known)} recorded, {len(others)} differ")
+        for decision_id in others:
             click.echo(f"  {decision_id}")
-    if differing:
+    if others:
         raise SystemExit(1)
 
 
-def _decide(settings: Settings, log: Log, *, quiet: bool) -> dict[str, bytes]:
+def differing(known: Mapping[str, bytes], replayed: Mapping[str, bytes]) -> list[str]:
+    """The decisions (by id) that are not the same bytes, or of which only one side knows."""
+    return sorted(key for key in known.keys() | replayed.keys() if known.get(key) != replayed.get(key))
+
+
+def decide(settings: Settings, log: Log, *, quiet: bool) -> dict[str, bytes]:
+    """Every decision of the log, made again, by id; printed as well unless `quiet`."""
     decided: dict[str, bytes] = {}
     with progress_bar("Replaying", len(log.decisions)) as (advance, _):
         for decision_id, value in replay_log(settings, log):

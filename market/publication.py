@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from rotation.events import BorrowerEvent
+from rotation.events import BorrowerEvent, CaptureSignal
 
 TOPICS = {
     "CreditGrant": "credit-grants",
     "DrawdownRequest": "drawdown-requests",
     "DrawdownOutcome": "drawdown-outcomes",
     "Repayment": "repayments",
+    "CaptureSignal": "capture-signals",
 }
 
 
@@ -32,7 +33,11 @@ class Publication:
 
 
 def publication(
-    event: BorrowerEvent, at: int, *, reason: str | None = None, headers: tuple[tuple[str, bytes], ...] = ()
+    event: BorrowerEvent | CaptureSignal,
+    at: int,
+    *,
+    reason: str | None = None,
+    headers: tuple[tuple[str, bytes], ...] = (),
 ) -> Publication:
     """The record of an event; optional fields that are not set are left out."""
     body = {name: value for name, value in msgspec.structs.asdict(event).items() if value is not None}
@@ -40,7 +45,8 @@ def publication(
         if isinstance(value, datetime):
             body[name] = rfc3339(value)
     topic = TOPICS[type(event).__name__]
-    return Publication(at, topic, event.customer_id.encode(), msgspec.json.encode(body), headers, reason=reason)
+    key = event.funder_id if isinstance(event, CaptureSignal) else event.customer_id
+    return Publication(at, topic, key.encode(), msgspec.json.encode(body), headers, reason=reason)
 
 
 def moment(ms: int) -> datetime:

@@ -4,6 +4,7 @@ It knows what the market did: the lines that were granted, the loans that are ow
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 from config.rotation import Funder
@@ -36,7 +37,7 @@ class Referee:
         self.overruns = 0
 
     def routed(
-        self, entry: LedgerEntry, person: Person, account: Account, visit: Visit, paused: set[str], at: int
+        self, entry: LedgerEntry, person: Person, account: Account, visit: Visit, paused: Set[str], at: int
     ) -> None:
         """A drawdown was routed at `at` (ms), as the entry says; `paused` are those that may get nothing now."""
         funder_id, quota = entry.funder_id, self._funders[entry.funder_id].quota

@@ -1,11 +1,11 @@
-"""One run of a study: borrowers, strategic funders and the real core, in stream time and in one process.
+"""One run of a study: borrowers, strategic funders and a router that decides, in stream time.
 
-The core's own turns decide, against a reservation book in memory. Who captures whom stays in here.
+Who captures whom stays in here.
 """
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, NamedTuple, get_args
@@ -18,20 +18,15 @@ from market.publication import moment
 from market.study.bound import Placement, bound
 from market.study.funders import Relation, StrategicFunder, outages
 from market.study.measures import Measures, top_share
-from market.study.policies import Choice, Defence, Strategy
+from market.study.policies import Strategy
 from market.study.population import START, Person, Visit, person
 from market.study.referee import Account, Referee, shanghai_day
+from market.study.router import Answer, CoreRouter, Decided, Router
 from market.study.scenario import Conduct, Scenario, configuration_of, scaled
-from rotation.book import MemoryBook
 from rotation.clock import DAY, MINUTE
-from rotation.decide import Steps
 from rotation.events import BorrowerEvent, CaptureSignal, CreditGrant, DrawdownOutcome, DrawdownRequest, Repayment
-from rotation.fold import Refusal
-from rotation.outputs import CreditApplication, FunderState
-from rotation.policy import Policy
-from rotation.reservations import Reserve
-from rotation.state import Borrower, LedgerEntry
-from rotation.turn import Turn
+from rotation.outputs import FunderState
+from rotation.state import LedgerEntry
 
 #: Borrowers for which the study's quotas are written.
 QUOTAS_FOR = 20_000
@@ -52,10 +47,14 @@ class Capture(NamedTuple):
 
 @dataclass(slots=True)
 class _Client:
-    """A borrower in the run: their record in the core, the market's own books, and what is still to come."""
+    """A borrower in the run: the market's own books, and what is still to come.
+
+    `answered` are the funders that have answered an application, `seen` those that have seen the borrower at all.
+    """
 
     person: Person
-    record: Borrower = field(default_factory=Borrower)
+    answered: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
     account: Account = field(default_factory=Account)
     relations: dict[str, Relation] = field(default_factory=dict)
     visits: dict[str, Visit] = field(default_factory=dict)
@@ -77,9 +76,15 @@ class Simulation:
         borrowers: int,
         days: int,
         bounded: bool = False,
+        router: Router | None = None,
     ) -> None:
-        """`bounded` also measures the most that the run's drawdowns could have earned."""
-        configuration = scaled(configuration, borrowers / QUOTAS_FOR)
+        """`bounded` also measures the most that the run's drawdowns could have earned.
+
+        The core decides in this process, under `configuration` with quotas for so many borrowers, unless there is a
+        `router` that decides under `configuration` as it is.
+        """
+        if router is None:
+            configuration = scaled(configuration, borrowers / QUOTAS_FOR)
         self._revision = configuration if strategy.rotates else _without_rules(configuration)
         config = self._revision.config
         self._scenario, self._strategy, self._seed, self._days = scenario, strategy, seed, days
@@ -88,6 +93,7 @@ class Simulation:
             _Client(person(number, self._dice.of("person", number), scenario.population, days))
             for number in range(borrowers)
         ]
+        self._by_id = {client.person.customer_id: client for client in self._clients}
         self._funders = {
             funder.id: StrategicFunder(
                 funder,
@@ -97,14 +103,11 @@ class Simulation:
             )
             for funder in config.funders
         }
-        self._defence: Defence = strategy.defence(config)
+        self._router = router or CoreRouter(self._revision, strategy, self._funders)
         self._states: dict[str, FunderState] = {}
-        self._policy = Policy(self._revision, self._states, -1)
-        self._book = MemoryBook(self._policy.limits)
         self._referee = Referee({funder.id: funder for funder in config.funders}, config.apr_cap_bp)
         self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._events = 0
-        self._holding: set[int] = set()
         self.captures: list[Capture] = []
         self._placements: list[Placement] | None = [] if bounded else None
         self._fees = 0
@@ -149,6 +152,8 @@ class Simulation:
         funder = self._funders[funder_id]
         rng = self._dice.of("line", person.number, funder_id)
         line = funder.line(person, rng)
+        client.answered.add(funder_id)
+        client.seen.add(funder_id)
         if line.limit:
             client.account.lines[funder_id] = line
             campaign = funder.campaign_on_line(person, at, rng)
@@ -176,7 +181,7 @@ class Simulation:
         avoids, person = self._strategy.avoids, client.person
         if avoids is None or not avoids(self._funders[funder_id], person, at):
             return funder_id
-        others = (other for other in self._funders.items() if other[0] not in client.record.grants)
+        others = (other for other in self._funders.items() if other[0] not in client.answered)
         return next((f for f, other in others if other.welcomes(person) and not avoids(other, person, at)), funder_id)
 
     def _visit(self, at: int, client: _Client, visit: Visit) -> None:
@@ -204,86 +209,44 @@ class Simulation:
         )
 
     def _tell(self, client: _Client, event: BorrowerEvent, at: int) -> None:
-        turn = self._turn(client)
-        refused = self._work(client, turn, turn.handle(event, at, []))
-        self._counts["refusals"] += isinstance(refused, Refusal)
-        self._after(at, client, turn)
-
-    def _turn(self, client: _Client) -> Turn:
-        return Turn(client.person.customer_id, client.record, self._policy, silent=True)
+        self._hear(at, self._router.tell(client.person, event, at))
 
     def _wake(self, at: int, client: _Client) -> None:
         if client.wakes_at == at:
             client.wakes_at = None
-            turn = self._turn(client)
-            self._work(client, turn, turn.wake(at))
-            self._after(at, client, turn)
+            self._hear(at, self._router.wake(client.person, at))
 
-    def _work(self, client: _Client, turn: Turn, steps: Steps[Any]) -> object:
-        """Run a turn's steps against the book, in the order of preference of the policy; its result."""
-        try:
-            asked = next(steps)
-            while True:
-                operations = [*turn.operations, self._preferred(client, asked)]
-                turn.operations.clear()
-                answer = self._book.apply(operations)[-1]
-                assert answer is not None
-                asked = steps.send(answer)
-        except StopIteration as end:
-            self._book.apply(turn.operations)
-            turn.operations.clear()
-            return end.value
+    def _hear(self, at: int, answers: Sequence[Answer]) -> None:
+        """Let happen what the router's answers bring about."""
+        for answer in answers:
+            client = self._by_id[answer.customer_id]
+            self._counts["refusals"] += answer.refused
+            for decided in answer.decided:
+                self._counts[decided.status] += 1
+                if decided.status == "rejected":
+                    self._placed(at, client, decided.drawdown_id, None)
+                elif decided.funder_id is not None:
+                    self._routed(decided.at, client, decided, decided.funder_id)
+            for funder_id in answer.advised:
+                self._advised(at, client, funder_id)
+            if answer.due is not None and answer.due != client.wakes_at:
+                client.wakes_at = answer.due
+                self._at(answer.due, self._wake, client)
 
-    def _preferred(self, client: _Client, asked: Reserve) -> Reserve:
-        candidates: Iterable[str] = asked.candidates
-        strategy, person = self._strategy, client.person
-        if strategy.prefers is None and strategy.avoids is None:
-            return asked
-        if strategy.prefers is not None:
-            rates = {
-                funder_id: funder.funder.pass_rate_prior.rate
-                if (state := self._states.get(funder_id)) is None
-                else state.pass_rates.get(person.grade, 0.0)
-                for funder_id, funder in self._funders.items()
-            }
-            choice = Choice(asked.candidates, asked.now, person, client.record, rates, self._funders)
-            candidates = strategy.prefers(choice)
-        avoids = strategy.avoids
-        if avoids is not None:
-            candidates = sorted(candidates, key=lambda each: avoids(self._funders[each], person, asked.now))
-        return msgspec.structs.replace(asked, candidates=tuple(candidates))
-
-    def _after(self, at: int, client: _Client, turn: Turn) -> None:
-        """Let happen what the turn's outputs bring about."""
-        for event in turn.for_funders:
-            self._defence.observe(event, at)
-        routed = 0
-        for drawdown, status, _ in turn.verdicts:
-            self._counts[status] += 1
-            routed += status == "routed"
-            if status == "rejected":
-                self._placed(at, client, drawdown.drawdown_id, None)
-        for entry in client.record.ledger[len(client.record.ledger) - routed :]:
-            self._routed(entry.decided_at, client, entry)
-        for application in turn.applications:
-            self._advised(at, client, application)
-        due = client.record.wake_at
-        (self._holding.discard if due is None else self._holding.add)(client.person.number)
-        if due is not None and due != client.wakes_at:
-            client.wakes_at = due
-            self._at(due, self._wake, client)
-
-    def _advised(self, at: int, client: _Client, application: CreditApplication) -> None:
-        rng = self._dice.of("advice", client.person.number, len(client.record.grants))
+    def _advised(self, at: int, client: _Client, funder_id: str) -> None:
+        rng = self._dice.of("advice", client.person.number, len(client.answered))
         if rng.random() < self._scenario.population.follows_advice:
-            self._at(at + int(rng.uniform(10 * MINUTE, DAY)), self._apply, client, application.funder_id)
+            self._at(at + int(rng.uniform(10 * MINUTE, DAY)), self._apply, client, funder_id)
 
-    def _routed(self, at: int, client: _Client, entry: LedgerEntry) -> None:
-        person, visit = client.person, client.visits[entry.drawdown_id]
-        funder = self._funders[entry.funder_id]
-        self._placed(at, client, entry.drawdown_id, entry.funder_id)
-        paused = {state.funder_id for state in self._states.values() if state.traffic_multiplier <= 0}
-        self._referee.routed(entry, person, client.account, visit, paused, at)
+    def _routed(self, at: int, client: _Client, decided: Decided, funder_id: str) -> None:
+        person, visit = client.person, client.visits[decided.drawdown_id]
+        funder = self._funders[funder_id]
+        entry = LedgerEntry(
+            decided.drawdown_id, decided.attempt, funder_id, decided.at, decided.at, visit.amount, person.grade
+        )
+        client.seen.add(funder_id)
+        self._placed(at, client, entry.drawdown_id, funder_id)
+        self._referee.routed(entry, person, client.account, visit, decided.paused, at)
         relation = client.relations.setdefault(entry.funder_id, Relation())
         rng = self._dice.of("drawdown", person.number, visit.number, entry.funder_id)
         if client.gone:  # who was intercepted walks away from the next funder as well
@@ -334,7 +297,7 @@ class Simulation:
                 self._repay(at, client, drawdown_id, owed, "settled_early")
 
     def _signal(self, at: int, client: _Client, funder_id: str, kind: Any) -> None:
-        self._defence.signal(
+        self._router.signal(
             CaptureSignal(
                 event_id=f"signal-{self._events}",
                 occurred_at=moment(at),
@@ -412,13 +375,13 @@ class Simulation:
         )
 
     def _midnight(self, at: int, day: int, on_day: Callable[[int], None]) -> None:
-        states, alerts = self._defence.review(at)
-        for alert in alerts:
+        review = self._router.review(at)
+        for alert in review.alerts:
             if self._has_begun(alert.funder_id, day):
                 self._alerted.setdefault(alert.funder_id, day)
             else:
                 self._counts["false_alerts"] += 1
-        for state in states:
+        for state in review.states:
             before = self._states.get(state.funder_id)
             stepped = state.state in _STOPPED and (before is None or before.state != state.state)
             self._counts["false_steps"] += stepped and not self._has_begun(state.funder_id, day)
@@ -426,25 +389,12 @@ class Simulation:
         for state in self._states.values():
             if state.state in _STOPPED and self._has_begun(state.funder_id, day):
                 self._detected.setdefault(state.funder_id, day)
-        self._adopt(at, states)
+        self._hear(at, review.answers)
         on_day(day)
 
     def _pace(self, at: int) -> None:
-        states = self._defence.pace(at)
-        self._states.update({state.funder_id: state for state in states})
-        self._adopt(at, states)
+        self._hear(at, self._router.pace(at).answers)
         self._at(at + _PACED_EVERY, self._pace)
-
-    def _adopt(self, at: int, states: Sequence[FunderState]) -> None:
-        """Decide by new states from now on, and try what is held again."""
-        if not states:
-            return
-        self._policy = Policy(self._revision, dict(self._states), self._policy.states_version + 1)
-        for number in sorted(self._holding):
-            client = self._clients[number]
-            turn = self._turn(client)
-            self._work(client, turn, turn.reconsider(at))
-            self._after(at, client, turn)
 
     def _has_begun(self, funder_id: str, day: int) -> bool:
         """Whether the funder captures, and has begun to by the end of that many days."""
@@ -483,7 +433,7 @@ class Simulation:
             false_alerts=self._counts["false_alerts"],
             honest_years=honest_days / 365,
             top_share=top_share([{f: r.loans for f, r in client.relations.items()} for client in active]),
-            exposure=sum(len(client.record.seen) for client in active) / max(1, len(active)),
+            exposure=sum(len(client.seen) for client in active) / max(1, len(active)),
             shares={funder_id: self._loans[funder_id] / max(1, lent) for funder_id in self._funders},
             exposed_good=self._counts["exposed_good"],
             overruns=self._referee.overruns,
