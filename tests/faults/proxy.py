@@ -41,32 +41,34 @@ class SlowProxy:
             task = asyncio.create_task(self._connection(reader, writer))
             connections.add(task)
             task.add_done_callback(connections.discard)
+            # Not in the task, which may be cancelled before it begins; `close` would wait for who may be dead.
+            task.add_done_callback(lambda _: writer.transport.abort())
 
         server = await asyncio.start_server(connected, LOOPBACK, self.port)
         self._listens.set_result(asyncio.get_running_loop())
         await self._end.wait()
+        for listening in server.sockets:  # a server that is closed forgets whom it is just accepting
+            asyncio.get_running_loop().remove_reader(listening)
+        while running := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in connections:
+                task.cancel()
+            await asyncio.wait(running)
         server.close()
-        for task in connections:
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with suppress(OSError):
-                there_reader, there_writer = await asyncio.open_connection(LOOPBACK, self._target)
+        with suppress(OSError):
+            there_reader, there_writer = await asyncio.open_connection(LOOPBACK, self._target)
+            try:
+                there = asyncio.create_task(self._pump(reader, there_writer))
+                back = asyncio.create_task(self._pump(there_reader, writer))
                 try:
-                    there = asyncio.create_task(self._pump(reader, there_writer))
-                    back = asyncio.create_task(self._pump(there_reader, writer))
-                    try:
-                        await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
-                    finally:
-                        there.cancel()
-                        back.cancel()
-                        await asyncio.gather(there, back, return_exceptions=True)
+                    await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
                 finally:
-                    there_writer.close()
-        finally:
-            writer.close()
+                    there.cancel()
+                    back.cancel()
+                    await asyncio.gather(there, back, return_exceptions=True)
+            finally:
+                there_writer.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(_CHUNK):
