@@ -107,7 +107,7 @@ class Simulation:
         self._states: dict[str, FunderState] = {}
         self._referee = Referee({funder.id: funder for funder in config.funders}, config.apr_cap_bp)
         self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
-        self._events = 0
+        self._events, self._now = 0, 0
         self.captures: list[Capture] = []
         self._placements: list[Placement] | None = [] if bounded else None
         self._fees = 0
@@ -130,13 +130,14 @@ class Simulation:
             self._at(START, self._pace)
         end = START + self._days * DAY
         while self._heap and self._heap[0][0] <= end:
-            at, _, do, arguments = heapq.heappop(self._heap)
-            do(at, *arguments)
+            self._now, _, do, arguments = heapq.heappop(self._heap)
+            do(self._now, *arguments)
         return self._measures(perf_counter() - began)
 
     def _at(self, at: int, do: Callable[..., None], *arguments: Any) -> None:
         self._events += 1
-        heapq.heappush(self._heap, (at, self._events, do, arguments))
+        # A service may tell with the next event what it has decided before.
+        heapq.heappush(self._heap, (max(at, self._now), self._events, do, arguments))
 
     def _arrive(self, at: int, client: _Client) -> None:
         rng = self._dice.of("arrival", client.person.number)
