@@ -21,12 +21,14 @@ from tests.rotation.world import T0, grant
 GREEDY = """
 schema: 1
 name: greedy
-summary: two funders capture whom they can, from the first day
+summary: four funders capture whom they can, from the first day
 population: {gap_days: [10, 15], present: 1.0}
 hazard: {exposure_hazard: 0.9, depth_hazard: 0.0, grant_hazard: 0.0}
 funders:
   bank-b: {behaviour: immediate, from_day: 0}
+  bank-d: {behaviour: offline, from_day: 0}
   cf-a: {behaviour: immediate, from_day: 0}
+  trust-a: {behaviour: immediate, from_day: 0}
 """
 
 
@@ -44,18 +46,18 @@ def test_a_market_of_captors_on_a_real_worker(settings: Settings, tmp_path: Path
     """Every decision is the same when it is made again from the record; rules hold, and captors find somebody."""
     greedy = tmp_path / "greedy.yaml"
     greedy.write_text(GREEDY)
-    told = driven(settings, str(greedy), 30, 24)
+    told = driven(settings, str(greedy), 16, 16)
     run = told["measures"]
     assert told["differing"] == []
-    assert told["decisions"] >= run["drawdowns"] > 30
+    assert told["decisions"] >= run["drawdowns"] > 16
     assert (run["overruns"], run["violations"], run["refusals"]) == (0, {}, 0)
     assert run["captured"] > 0
-    assert run["disbursed"] > 15
+    assert run["disbursed"] > 8
 
 
 def test_the_same_borrowers_come_as_in_this_process(settings: Settings) -> None:
     """Where nobody captures, as many drawdowns are asked for, whoever decides."""
-    told = driven(settings, "all_honest", 20, 20)
+    told = driven(settings, "all_honest", 16, 12)
     assert told["measures"]["drawdowns"] == told["in_process"]["drawdowns"] > 0
 
 
