@@ -52,7 +52,8 @@ class Row(msgspec.Struct, frozen=True):
     `regret_closed` is the way from lock-in (0) to full knowledge (1) on revenue net of captures, `capture_closed` the
     same on captured good borrowers; None where there is no way to go, or one of the two was not run. `bound` is the
     most that the drawdowns of the policy's own runs could have earned on average, and `of_bound` the share of it that
-    they would have earned on average where they went; None where the bound was not asked for.
+    they would have earned on average where they went; None where the bound was not asked for. `detected_share` is None
+    for a policy that does not look for funders who capture.
     """
 
     scenario: str
@@ -159,7 +160,7 @@ def _row(runs: Mapping[int, Measures], others: Mapping[str, Mapping[int, Measure
         top_share=over(lambda run: run.top_share),
         exposure=over(lambda run: run.exposure),
         unserved_share=over(lambda run: run.unserved / max(1, run.drawdowns)),
-        detected_share=len(delays) / capturing if capturing else None,
+        detected_share=len(delays) / capturing if capturing and STRATEGIES[every[0].policy].accuses else None,
         detection_days=median(delays) if delays else None,
         false_steps_a_year=sum(run.false_steps for run in every) / max(1e-9, sum(run.honest_years for run in every)),
         overruns=sum(run.overruns for run in every),

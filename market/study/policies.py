@@ -115,6 +115,9 @@ class Choice(NamedTuple):
     funders: Mapping[str, StrategicFunder]
 
 
+_BLIND = partial(Watching, accuses=False)
+
+
 class Strategy(NamedTuple):
     """A policy. `prefers` orders the candidates (None: as drawn by weight); `rotates` keeps the rotation rules on.
 
@@ -126,7 +129,12 @@ class Strategy(NamedTuple):
     rotates: bool = False
     prefers: Callable[[Choice], Sequence[str]] | None = None
     avoids: Callable[[StrategicFunder, Person, int], bool] | None = None
-    defence: Callable[[RotationConfig], Defence] = partial(Watching, accuses=False)
+    defence: Callable[[RotationConfig], Defence] = _BLIND
+
+    @property
+    def accuses(self) -> bool:
+        """Whether it looks for funders who capture at all."""
+        return self.defence is not _BLIND
 
 
 def _stay(choice: Choice) -> Sequence[str]:

@@ -44,10 +44,12 @@ def test_ratios_go_from_lock_in_to_full_knowledge() -> None:
 
 
 def test_detection_is_over_all_capturing_funders_and_seeds() -> None:
-    """Two of four, then none of four, found: a quarter, by their median delay."""
-    runs = [_run("lock_in", 1, 0, 0, detected={"bank-a": 10, "cf-b": 30}), _run("lock_in", 2, 0, 0)]
+    """Two of four, then none of four, found: a quarter, by their median delay. Who does not look finds no share."""
+    runs = [_run("router", 1, 0, 0, detected={"bank-a": 10, "cf-b": 30}), _run("router", 2, 0, 0)]
     (row,) = compare(runs)
     assert (row.detected_share, row.detection_days) == (0.25, 20)
+    (blind,) = compare([_run("lock_in", 1, 0, 0)])
+    assert blind.detected_share is None
 
 
 def test_the_interval_is_students() -> None:
