@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
-from cli.market_drive import drive
+from cli.main import LazyGroup, Subcommand
 from config.problems import ConfigError
 from config.rotation import Revision
 from market.study.compare import Estimate, Job, Row, compare, play_all
@@ -19,7 +19,7 @@ from market.study.policies import STRATEGIES
 from market.study.report import markdown_table, report
 from market.study.scenario import Scenario, load_scenario, shipped, study_configuration, varied
 
-_CONFIG = click.option(
+config_option = click.option(
     "--config",
     "config_path",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -33,16 +33,20 @@ _BORROWERS = click.option(
     help="How many; quotas grow with them.",
 )
 _DAYS = click.option("--days", type=click.IntRange(1, 3650), default=180, show_default=True, help="Simulated days.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+seed_option = click.option("--seed", type=int, default=1, show_default=True, help="The market's chance.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group()
+_DRIVE = Subcommand("cli.market_drive:drive", "Play SCENARIO on a real worker, through Kafka.")
+
+
+@click.group(cls=LazyGroup, later={"drive": _DRIVE})
 def market() -> None:
     """Play policies on a simulated market, where some funders capture borrowers."""
 
 
 @market.command()
-@_JSON
+@json_option
 def scenarios(as_json: bool) -> None:
     """List the shipped scenarios and the policies."""
     configuration = study_configuration()
@@ -64,23 +68,23 @@ def scenarios(as_json: bool) -> None:
 @market.command()
 @click.argument("scenario")
 @click.option("--policy", type=click.Choice(list(STRATEGIES)), default="rotation", show_default=True, help="Which.")
-@click.option("--seed", type=int, default=1, show_default=True, help="The market's chance.")
+@seed_option
 @_BORROWERS
 @_DAYS
-@_CONFIG
-@_JSON
+@config_option
+@json_option
 def run(
     scenario: str, policy: str, seed: int, borrowers: int, days: int, config_path: Path | None, as_json: bool
 ) -> None:
     """Play one policy on SCENARIO (a shipped one, or a YAML file)."""
-    configuration, (loaded,) = _load([scenario], config_path)
+    configuration, (loaded,) = load([scenario], config_path)
     (measures,) = _play([Job(loaded, configuration, policy, seed, borrowers, days)], 1)
     if as_json:
         click.echo(msgspec.json.encode(measures))
     else:
         _table(compare([measures]))
         click.echo(f"{measures.drawdowns} drawdowns, {measures.captured} of {measures.good} good borrowers captured")
-    _judge([measures])
+    judge([measures])
 
 
 @market.command(name="compare")
@@ -98,8 +102,8 @@ def run(
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes at once.")
 @click.option("--bound", "bounded", is_flag=True, help="Also what each run could have earned at most.")
 @click.option("--report", "report_path", type=click.Path(dir_okay=False, path_type=Path), help="HTML report.")
-@_CONFIG
-@_JSON
+@config_option
+@json_option
 def compare_command(
     scenario_names: str | None,
     vary: Sequence[str],
@@ -121,7 +125,7 @@ def compare_command(
     for name in names:
         if name not in STRATEGIES:
             raise click.BadParameter(f"{name}: known are {', '.join(STRATEGIES)}", param_hint="--policies")
-    configuration, loaded = _load(scenario_names.split(",") if scenario_names else shipped(), config_path)
+    configuration, loaded = load(scenario_names.split(",") if scenario_names else shipped(), config_path)
     for each in vary:
         loaded = _varied(loaded, each)
     todo = [
@@ -138,14 +142,14 @@ def compare_command(
         click.echo(msgspec.json.encode({"rows": rows, "runs": runs}))
     else:
         _table(rows)
-    _judge(runs)
+    judge(runs)
 
 
 @market.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--markdown", is_flag=True, help="Print a table in Markdown.")
 @click.option("--report", "report_path", type=click.Path(dir_okay=False, path_type=Path), help="HTML report.")
-@_JSON
+@json_option
 def gather(folder: Path, markdown: bool, report_path: Path | None, as_json: bool) -> None:
     """Compare runs that were made apart.
 
@@ -165,7 +169,7 @@ def gather(folder: Path, markdown: bool, report_path: Path | None, as_json: bool
         click.echo(markdown_table(rows), nl=False)
     else:
         _table(rows)
-    _judge(runs)
+    judge(runs)
 
 
 def _told(path: Path) -> list[Measures]:
@@ -176,7 +180,8 @@ def _told(path: Path) -> list[Measures]:
         raise click.UsageError(f"{path}: not what run --json or compare --json gave: {error}") from None
 
 
-def _load(names: Sequence[str], config_path: Path | None) -> tuple[Revision, list[Scenario]]:
+def load(names: Sequence[str], config_path: Path | None) -> tuple[Revision, list[Scenario]]:
+    """The configuration and the scenarios of a study; what is wrong with one of them is wrong use."""
     try:
         configuration = study_configuration(config_path)
         return configuration, [load_scenario(name, configuration) for name in names]
@@ -236,11 +241,8 @@ def _shown(estimate: Estimate | None, scale: float, digits: int) -> str:
     return shown if estimate.half_width is None else f"{shown} ± {estimate.half_width * scale:.{digits}f}"
 
 
-def _judge(runs: Sequence[Measures]) -> None:
+def judge(runs: Sequence[Measures]) -> None:
     """No run may break a hard rule or a quota."""
     broken = [f"{run.scenario}, {run.policy}, seed {run.seed}" for run in runs if run.overruns or run.violations]
     if broken:
         raise click.ClickException(f"quota overruns or rule violations in: {'; '.join(broken)}")
-
-
-market.add_command(drive)

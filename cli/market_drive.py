@@ -10,36 +10,30 @@ import msgspec
 from agents.recorded import Log
 from cli.kafka import ask
 from cli.local import ProcessDied, kafka_option, process, redis_option, settings_of, wait_until_ready
-from cli.recorded import from_kafka, progress_bar
-from cli.replay import decide, differing
-from config.problems import ConfigError
+from cli.market import config_option, json_option, judge, load, seed_option
+from cli.recorded import progress_bar
+from cli.replay import decide, differing, on_kafka
 from config.rotation import Revision
 from config.settings import Settings
 from config.written import yaml_text
 from market.study.compare import Job, play
 from market.study.measures import Measures
 from market.study.policies import STRATEGIES
-from market.study.scenario import Scenario, load_scenario, scaled, study_configuration
+from market.study.scenario import Scenario, scaled
 from market.study.served import PARTITIONS, ServedRouter, ServiceSilent
 from market.study.simulate import QUOTAS_FOR, Simulation
-from streams.log import LogRecord
 from streams.topics import TopicsError, create_topics
 
 
 @click.command()
 @click.argument("scenario")
-@click.option("--seed", type=int, default=1, show_default=True, help="The market's chance.")
+@seed_option
 @click.option("--borrowers", type=click.IntRange(1, 20_000), default=200, show_default=True, help="How many.")
 @click.option("--days", type=click.IntRange(1, 3650), default=60, show_default=True, help="Simulated days.")
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Rotation configuration; default is the study's, with ten funders.",
-)
+@config_option
 @kafka_option
 @redis_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def drive(
     scenario: str,
     seed: int,
@@ -55,11 +49,7 @@ def drive(
     In stream time, one event at a time, some 20 a second. At the end this process decides all that was recorded again,
     and plays the market without the worker: exit code 1 when a decision differs, or one broke a rule.
     """
-    try:
-        configuration = study_configuration(config_path)
-        loaded = load_scenario(scenario, configuration)
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from None
+    configuration, (loaded,) = load([scenario], config_path)
     revision = scaled(configuration, borrowers / QUOTAS_FOR)
     with ExitStack() as stack:
         settings = settings_of("market", stack, kafka, redis_url, clock="stream", partitions=PARTITIONS, standbys=0)
@@ -69,7 +59,7 @@ def drive(
             measures = _play(settings, loaded, revision, seed, borrowers, days)
         except (ProcessDied, ServiceSilent, TopicsError) as error:
             raise click.ClickException(str(error)) from None
-        log = Log(ask(settings, _recorded(settings)), revision)
+        log = Log(ask(settings, on_kafka(settings)), revision)
         known, again = log.recorded(), decide(settings, log, quiet=True)
     others = differing(known, again)
     alone = play(Job(loaded, configuration, "router", seed, borrowers, days))
@@ -80,7 +70,8 @@ def drive(
         click.echo(f"by the worker:   {_in_words(measures)}")
         click.echo(f"in this process: {_in_words(alone)}")
         click.echo(f"{len(known)} decisions, made again from the record: {len(others)} differ")
-    if others or measures.overruns or measures.violations:
+    judge([measures])
+    if others:
         raise SystemExit(1)
 
 
@@ -106,7 +97,3 @@ def _in_words(run: Measures) -> str:
         f"{run.drawdowns} drawdowns, {run.disbursed} loans, {run.captured} of {run.good} good borrowers captured, "
         f"{run.fees / 100:,.0f} yuan of fees"
     )
-
-
-async def _recorded(settings: Settings) -> list[LogRecord]:
-    return [record async for record in from_kafka(settings)]

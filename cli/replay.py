@@ -49,7 +49,7 @@ def replay(
     settings = settings_from_env()
     try:
         given = from_files(settings, log, parquet)
-        records = ask(settings, _recorded(settings)) if given is None else list(given)
+        records = ask(settings, on_kafka(settings)) if given is None else list(given)
         if save is not None:
             save.writelines(map(log_line, records))
         recorded = Log(records, _configuration(config_path))
@@ -95,5 +95,6 @@ def _configuration(path: Path | None) -> Revision | None:
     return None if path is None else first_revision(load_file(path))
 
 
-async def _recorded(settings: Settings) -> list[LogRecord]:
+async def on_kafka(settings: Settings) -> list[LogRecord]:
+    """Every record that a replay needs, as far as the topics reach now."""
     return [record async for record in from_kafka(settings)]
