@@ -25,9 +25,11 @@ from rotation.outputs import Departure, Detector
 
 #: How many times as many reports as elsewhere are looked for.
 REPORT_RATIO = 3.0
+#: Those whom the funder refused: another funder was asked then, or none was.
+REFUSED: tuple[Departure, ...] = ("refusal", "dead_end")
 #: After what a borrower may stay away.
 AFTER: dict[str, tuple[Departure, ...]] = {
-    "after a refusal": ("refusal", "dead_end"),
+    "after a refusal": REFUSED,
     "after walking away": ("walk_away",),
     "after a loan": ("loan",),
     "after settling early": ("settlement",),

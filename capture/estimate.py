@@ -33,7 +33,7 @@ from capture.cohorts import (
     staying_away,
     watched,
 )
-from capture.departures import REPORT_RATIO, staying, window
+from capture.departures import REFUSED, REPORT_RATIO, staying, window
 from capture.hypotheses import CHANGES, WAYS, Floats, weigh_all
 from capture.misses import missed_log_ratio
 from capture.record import FunderRecord
@@ -41,9 +41,9 @@ from config.rotation import Capture, CaptureCombined, Funder
 from rotation.clock import DAY
 from rotation.outputs import Departure
 
-#: What is seen of a departure, by how a way of capture appears: a refusal may be a dead end.
+#: What is seen of a departure, by how a way of capture appears.
 APPEARS_AS: dict[Departure, tuple[Departure, ...]] = {
-    "refusal": ("refusal", "dead_end"),
+    "refusal": REFUSED,
     "walk_away": ("walk_away",),
     "loan": ("loan",),
 }
@@ -112,10 +112,7 @@ def _grade(
     rules: Capture,
     now: int,
 ) -> _Grade:
-    answers = {
-        kind: sum((_by_begin(record, key_of(grade, seen), begins) for seen in kinds), np.zeros(len(begins)))
-        for kind, kinds in APPEARS_AS.items()
-    }
+    answers = {kind: _by_begin(record, grade, kinds, begins) for kind, kinds in APPEARS_AS.items()}
     answered = sum(answers.values(), np.zeros(len(begins)))
     parts = {kind: float(by_begin.sum() / max(1.0, answered.sum())) for kind, by_begin in answers.items()}
     settled = _settled_early(record, others, grade, rules, now)
@@ -124,14 +121,13 @@ def _grade(
         taken = np.array([way.share * way.appears.get(kind, 0.0) for way in WAYS])
         # Who is captured at the drawdown is turned down besides those who would be anyway.
         lost = taken if kind == "loan" else taken / (taken + max(_SAFE, parts[kind]))
-        for seen in kinds:
-            for number, cohort, periods, usual, known in _cohorts(record, others, grade, seen, rules, now):
-                away = max(0, cohort.departed - sum(cohort.back[:periods]))
-                # For each way as in `departures.lost_log_ratio`.
-                ratio = (cohort.departed - away) * np.log1p(-lost) + away * np.log((lost + (1 - lost) * usual) / usual)
-                if kind == "loan" and number in settled:
-                    ratio += _early_log_ratio(*settled[number], lost)
-                captures[:, begins.index(number)] += known * ratio
+        for number, cohort, periods, usual, known in _cohorts(record, others, grade, kinds, rules, now):
+            away = max(0, cohort.departed - sum(cohort.back[:periods]))
+            # For each way as in `departures.lost_log_ratio`.
+            ratio = (cohort.departed - away) * np.log1p(-lost) + away * np.log((lost + (1 - lost) * usual) / usual)
+            if kind == "loan" and number in settled:
+                ratio += _early_log_ratio(*settled[number], lost)
+            captures[:, begins.index(number)] += known * ratio
     captures = np.cumsum(captures, axis=1)
     for kind in ("refusal", "walk_away"):
         captures += missed_log_ratio(answers[kind], answered, kind, WAYS)
@@ -140,19 +136,26 @@ def _grade(
     return _Grade(captures, changes, takes)
 
 
-def _by_begin(record: FunderRecord, key: str, begins: Sequence[int]) -> Floats:
-    cohorts = record.cohorts.get(key, {})
-    return np.array([float(cohorts[number].departed) if number in cohorts else 0.0 for number in begins])
+def _by_begin(record: FunderRecord, grade: str, kinds: Sequence[Departure], begins: Sequence[int]) -> Floats:
+    every = [record.cohorts.get(key_of(grade, kind), {}) for kind in kinds]
+    return np.array([float(sum(of[number].departed for of in every if number in of)) for number in begins])
 
 
 def _cohorts(
-    record: FunderRecord, others: Mapping[str, LifeTable], grade: str, kind: Departure, rules: Capture, now: int
+    record: FunderRecord,
+    others: Mapping[str, LifeTable],
+    grade: str,
+    kinds: Sequence[Departure],
+    rules: Capture,
+    now: int,
 ) -> Iterator[tuple[int, Cohort, int, float, float]]:
     """Each cohort: its number, how many periods it has been watched, the usual share away then, and how well known."""
-    table = others.get(key_of(grade, kind))
-    if table is not None:
+    for key in (key_of(grade, kind) for kind in kinds):
+        table = others.get(key)
+        if table is None:
+            continue
         usual = [max(_SAFE, share) for share in staying_away(table, 0.0)]
-        periods, own = horizon(table, rules.pass_rate.min_events), record.cohorts.get(key_of(grade, kind), {})
+        periods, own = horizon(table, rules.pass_rate.min_events), record.cohorts.get(key, {})
         for number, cohort, age in watched(own, periods, now):
             yield number, cohort, age, usual[age], known_by(table, own)
 

@@ -171,16 +171,11 @@ class CoreRouter:
     def _answer(self, person: Person, turn: Turn, at: int, *, refused: bool = False) -> Answer:
         for event in turn.for_funders:
             self._defence.observe(event, at)
-        record, decided, routed = turn.borrower, [], 0
-        for drawdown, status, _ in turn.verdicts:
-            routed += status == "routed"
-            if status != "routed":
-                told = Decided(drawdown.drawdown_id, drawdown.attempt, status, None, drawdown.decided_at, self._paused)
-                decided.append(told)
-        for entry in record.ledger[len(record.ledger) - routed :]:
-            told = Decided(entry.drawdown_id, entry.attempt, "routed", entry.funder_id, entry.decided_at, self._paused)
-            decided.append(told)
-        due = record.wake_at
+        decided = [
+            Decided(each.drawdown_id, each.attempt, status, verdict.funder_id, each.decided_at, self._paused)
+            for each, status, verdict in turn.verdicts
+        ]
+        due = turn.borrower.wake_at
         if due is None:
             self._held.pop(person.number, None)
         else:

@@ -49,12 +49,11 @@ class Capture(NamedTuple):
 class _Client:
     """A borrower in the run: the market's own books, and what is still to come.
 
-    `answered` are the funders that have answered an application, `seen` those that have seen the borrower at all.
+    `answered` are the funders that have answered an application, `relations` are to those that were sent a drawdown.
     """
 
     person: Person
     answered: set[str] = field(default_factory=set)
-    seen: set[str] = field(default_factory=set)
     account: Account = field(default_factory=Account)
     relations: dict[str, Relation] = field(default_factory=dict)
     visits: dict[str, Visit] = field(default_factory=dict)
@@ -154,7 +153,6 @@ class Simulation:
         rng = self._dice.of("line", person.number, funder_id)
         line = funder.line(person, rng)
         client.answered.add(funder_id)
-        client.seen.add(funder_id)
         if line.limit:
             client.account.lines[funder_id] = line
             campaign = funder.campaign_on_line(person, at, rng)
@@ -245,7 +243,6 @@ class Simulation:
         entry = LedgerEntry(
             decided.drawdown_id, decided.attempt, funder_id, decided.at, decided.at, visit.amount, person.grade
         )
-        client.seen.add(funder_id)
         self._placed(at, client, entry.drawdown_id, funder_id)
         self._referee.routed(entry, person, client.account, visit, decided.paused, at)
         relation = client.relations.setdefault(entry.funder_id, Relation())
@@ -434,7 +431,7 @@ class Simulation:
             false_alerts=self._counts["false_alerts"],
             honest_years=honest_days / 365,
             top_share=top_share([{f: r.loans for f, r in client.relations.items()} for client in active]),
-            exposure=sum(len(client.seen) for client in active) / max(1, len(active)),
+            exposure=sum(len(client.answered | client.relations.keys()) for client in active) / max(1, len(active)),
             shares={funder_id: self._loans[funder_id] / max(1, lent) for funder_id in self._funders},
             exposed_good=self._counts["exposed_good"],
             overruns=self._referee.overruns,
