@@ -6,9 +6,11 @@ The embedded server has no TLS; this one is Debian's.
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
+from selectors import DefaultSelector
+from typing import Any, TypeVar
 
 import pytest
 import redis.exceptions
@@ -19,6 +21,9 @@ from console.keys import connect
 from streams.embedded import LOOPBACK, EmbeddedServer
 from streams.reservations import BookUnavailable, RedisBook
 from tests.console.debian import program
+from tests.processes import until
+
+T = TypeVar("T")
 
 SECRET = "a-redis-secret"  # noqa: S105  # of a server that lives as long as the test
 
@@ -82,6 +87,21 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredRedis]:
         yield server
 
 
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Do it, and wait for the end of its connections: after an error the client does not, and TLS ends by an answer."""
+    selector = DefaultSelector()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+
+        def only_the_loops_own() -> bool:
+            runner.run(asyncio.sleep(0))
+            return len(selector.get_map()) == 1
+
+        try:
+            return runner.run(work)
+        finally:
+            until(only_the_loops_own)
+
+
 async def restored(settings: Settings) -> None:
     """Have the reservations of a partition restored, as a worker does first of all."""
     book = RedisBook.connect(settings.redis_client_args(), "secured-", 1)
@@ -99,8 +119,8 @@ async def pinged(settings: Settings) -> bool:
 
 def test_workers_and_console_are_served(secured: SecuredRedis) -> None:
     """With the authority's file and the password."""
-    asyncio.run(restored(secured.settings))
-    assert asyncio.run(pinged(secured.settings))
+    run(restored(secured.settings))
+    assert run(pinged(secured.settings))
     own = replace(
         secured.settings,
         redis="redis://nobody/0",
@@ -108,24 +128,24 @@ def test_workers_and_console_are_served(secured: SecuredRedis) -> None:
         console_redis=secured.settings.redis,
         console_redis_password=SECRET,
     )
-    assert asyncio.run(pinged(own))
+    assert run(pinged(own))
 
 
 def test_an_unknown_authority_is_refused(secured: SecuredRedis) -> None:
     """A server whose certificate nobody vouches for gets no password."""
     stranger = replace(secured.settings, redis_ssl_cafile=None)
     with pytest.raises(BookUnavailable):
-        asyncio.run(restored(stranger))
+        run(restored(stranger))
     with pytest.raises(redis.exceptions.ConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
-        asyncio.run(pinged(stranger))
+        run(pinged(stranger))
 
 
 def test_a_wrong_password_is_told_without_it(secured: SecuredRedis) -> None:
     """The error of either client shows no password."""
     wrong = replace(secured.settings, redis_password="another-secret")  # noqa: S106
     with pytest.raises(BookUnavailable) as refusal:
-        asyncio.run(restored(wrong))
+        run(restored(wrong))
     assert "secret" not in f"{refusal.value!r} {refusal.value.__cause__!r}"
     with pytest.raises(redis.exceptions.AuthenticationError) as told:
-        asyncio.run(pinged(wrong))
+        run(pinged(wrong))
     assert "secret" not in str(told.value)
