@@ -14,6 +14,7 @@ import msgspec
 from rotation.decide import Steps
 from rotation.events import BorrowerEvent, DrawdownOutcome, DrawdownRequest, Repayment
 from rotation.ledger import expire_reservations
+from rotation.reservations import Reserve, Reserved
 from rotation.rules import RESERVATION_CODES
 from rotation.turn import Turn
 from whatif.answers import Answer, Answers
@@ -23,7 +24,7 @@ from whatif.decision import Recorded
 from whatif.estimate import Samples
 from whatif.history import History
 from whatif.recorded import Moment, Records
-from whatif.side import Side
+from whatif.side import Side, run
 from whatif.tally import Tally
 
 
@@ -160,21 +161,19 @@ class Lane:
         return Turn(customer_id, self._drafted.borrowers[customer_id], self._history.policy(version), silent=True)
 
     def _go(self, turn: Turn, steps: Steps[Any], version: int) -> None:
-        side, book = self._drafted, self.book
-        try:
-            asked = next(steps)
-            while True:
-                book.note(turn.operations)
-                turn.operations.clear()
-                asked = steps.send(book.reserve(asked))
-        except StopIteration:
-            book.note(turn.operations)
+        def reserve(asked: Reserve) -> Reserved:
+            self.book.note(turn.operations)
+            turn.operations.clear()
+            return self.book.reserve(asked)
+
+        run(steps, reserve)
+        self.book.note(turn.operations)
         routed = [verdict for _, status, verdict in turn.verdicts if status == "routed"]
         if routed:
             for verdict, entry in zip(routed, turn.borrower.ledger[-len(routed) :], strict=True):
                 counts = entry.drawdown_id not in self._early
                 if counts:
-                    side.tally.route(entry.funder_id, entry.amount, entry.attempt, verdict.relaxed)
+                    self._drafted.tally.route(entry.funder_id, entry.amount, entry.attempt, verdict.relaxed)
                 request = self._asked[entry.drawdown_id]
                 for at, answer in self._answers.of(request, entry, version, counts=counts):
                     self._schedule(at, turn.customer_id, answer)
