@@ -1,6 +1,6 @@
 """What an agent reads and answers: batches of records by partition, and what to write for them.
 
-A `Batch` is everything one fetch brought for one agent. Its body is
+A `Batch` is what fetches brought for one agent, as far as its order is known. Its body is
 
     async for batch in batches:
         async with batch:
@@ -73,7 +73,7 @@ class PartitionBatch:
 
 
 class Batch:
-    """Everything one fetch brought for one agent; without records it is a tick over all its partitions.
+    """What is handed on to one agent at a time; without records it is a tick over all its partitions.
 
     `revoked` is set when a rebalance or a shutdown has waited long enough: stop waiting and raise `Revoked`.
     """

@@ -11,12 +11,10 @@ Overrides of the aiokafka driver's `Consumer` (faust-streaming 0.15.3):
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
-from heapq import merge
-from operator import attrgetter
-from time import time
+from math import inf
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, cast
 
 from aiokafka.errors import ConsumerStoppedError
@@ -26,26 +24,15 @@ from mode import ServiceT
 
 from streams.agent import BatchAgent
 from streams.batches import Batch, PartitionBatch, Record
+from streams.codec import AHEAD
 from streams.commit import Committer
 from streams.lag import Behind, Fetched, Lag
-from streams.lease import POLL_SECONDS, LeasedConsumerThread, LeaseListener
+from streams.lease import POLL_SECONDS, Fetch, LeasedConsumerThread, LeaseListener
 from streams.recovery import QuickTableManager
+from streams.waiting import Waiting
 
 if TYPE_CHECKING:
     from streams.app import LoanrouterApp
-
-RecordLists = Mapping[TP, list[Record]]
-_timestamp = attrgetter("timestamp")
-
-
-def in_timestamp_order(lists: Iterable[list[Record]]) -> list[Record]:
-    """Merge the record lists of one partition number, given in the order of topics.
-
-    Only the heads of the lists are compared, so one topic's records keep their offset order even when its
-    timestamps go back. Equal timestamps: in the order of topics.
-    """
-    present = [records for records in lists if records]
-    return present[0] if len(present) == 1 else list(merge(*present, key=_timestamp))
 
 
 class BatchConsumer(driver.Consumer):
@@ -105,17 +92,17 @@ class BatchConsumer(driver.Consumer):
                 await self._until_resumed()
                 continue
             generation = self.app.consumer_generation_id
-            records = await self._thread.fetch(tps)
+            records, _ = await self._thread.fetch(tps)
             for tp, changes in records.items():
                 if generation != self.app.consumer_generation_id:
                     break  # recovery starts again from what it has seen
-                if not cast(QuickTableManager, self.app.tables).recovery.take(TP(*tp), changes):
-                    await self.seek_wait({TP(*tp): 0})
+                if not cast(QuickTableManager, self.app.tables).recovery.take(tp, changes):
+                    await self.seek_wait({tp: 0})
                 await asyncio.sleep(0)
 
     async def _pump(self, agent: BatchAgent) -> None:
-        fetch: asyncio.Future[RecordLists] | None = None
-        generation = 0  # that of `fetch`
+        fetch: asyncio.Future[Fetch] | None = None
+        waiting, generation = Waiting(agent.topics), 0  # of `fetch` and of what waits
         while True:
             await agent.free.wait()
             tps = {tp for tp in self._flowing() if tp.topic in agent.topics}
@@ -125,11 +112,17 @@ class BatchConsumer(driver.Consumer):
                 continue
             if agent.tick.is_set():
                 agent.tick.clear()
-                agent.hand_on(self._batch(agent, {tp: [] for tp in tps}, self.app.consumer_generation_id))
+                # Time alone does not move a partition of which records wait.
+                quiet: dict[int, list[Record]] = {
+                    tp.partition: [] for tp in tps if tp.partition not in waiting.partitions
+                }
+                agent.hand_on(self._batch(agent, quiet, self.app.consumer_generation_id))
                 continue
             if fetch is None:
-                generation = self.app.consumer_generation_id
-                fetch = asyncio.ensure_future(self._thread.fetch(tps))
+                if generation != self.app.consumer_generation_id:
+                    waiting.clear()
+                    generation = self.app.consumer_generation_id
+                fetch = asyncio.ensure_future(self._thread.fetch({tp for tp in tps if not waiting.holds(tp)}, tps))
                 fetch.add_done_callback(self._note_fetched)
             tick = asyncio.ensure_future(agent.tick.wait())
             try:
@@ -138,24 +131,25 @@ class BatchConsumer(driver.Consumer):
                 tick.cancel()
             if not fetch.done():
                 continue
-            records, fetch = fetch.result(), None
+            (records, unread), fetch = fetch.result(), None
             # What was fetched before a rebalance is fetched again: recovery ends all fetches and seeks.
-            if records and self.flow_active and generation == self.app.consumer_generation_id:
-                agent.hand_on(self._batch(agent, {TP(*tp): found for tp, found in records.items()}, generation))
+            if not self.flow_active or generation != self.app.consumer_generation_id:
+                waiting.clear()
+                continue
+            waiting.add(records)
+            latest = time() * 1000 + AHEAD if self.app.settings.clock == "wall" else inf
+            if ready := waiting.take(unread, monotonic(), latest):
+                agent.hand_on(self._batch(agent, ready, generation))
 
-    def _batch(self, agent: BatchAgent, records: RecordLists, generation: int) -> Batch:
-        by_partition: dict[int, dict[str, list[Record]]] = defaultdict(dict)
-        for tp, found in records.items():
-            by_partition[tp.partition][tp.topic] = found
+    def _batch(self, agent: BatchAgent, records: Mapping[int, list[Record]], generation: int) -> Batch:
         partitions = []
         next_offsets = {}
-        for partition, by_topic in sorted(by_partition.items()):
+        for partition, found in sorted(records.items()):
             state = agent.table.partition(partition)
-            ordered = in_timestamp_order(by_topic.get(topic, []) for topic in agent.topics)
-            part = PartitionBatch(partition, agent.topics, ordered, state.data, state.position.memo, state.marks)
+            part = PartitionBatch(partition, agent.topics, found, state.data, state.position.memo, state.marks)
             partitions.append(part)
-            if ordered:
-                next_offsets[partition] = {topic: found[-1].offset + 1 for topic, found in by_topic.items()}
+            if found:
+                next_offsets[partition] = {record.topic: record.offset + 1 for record in found}
         return Batch(partitions, generation, next_offsets, Committer(self.app, agent).commit, agent.release)
 
     def _flowing(self) -> Set[TP]:
@@ -199,12 +193,12 @@ class BatchConsumer(driver.Consumer):
                 done[tp] = max(done[tp], position)
         return done
 
-    def _note_fetched(self, fetch: "asyncio.Future[RecordLists]") -> None:
+    def _note_fetched(self, fetch: "asyncio.Future[Fetch]") -> None:
         """Remember what was fetched as soon as it was: it may wait long until the agent takes it."""
         if fetch.cancelled() or fetch.exception() is not None:
             return
-        for tp, found in fetch.result().items():
-            self._fetched[TP(*tp)] = Fetched(found[-1].offset + 1, found[0].timestamp, found[-1].timestamp)
+        for tp, found in fetch.result()[0].items():
+            self._fetched[tp] = Fetched(found[-1].offset + 1, found[0].timestamp, found[-1].timestamp)
 
     def lags(self) -> dict[TP, Lag]:
         """How far behind we are on each of them, as far as Kafka was asked."""

@@ -21,7 +21,8 @@ RecordLists = dict[TopicPartition, list[Record]]
 
 
 async def fetched_records(fetcher: Fetcher, tps: Set[TopicPartition], seconds: float) -> RecordLists:
-    """All records of `tps` that are here, or that are first to come; none when none came in `seconds`.
+    """All records of `tps` that are here, or that are first to come; none when none came in `seconds`, or what came
+    holds none.
 
     Raises `ConsumerStoppedError` when the consumer has stopped before, and whatever a fetch ran into.
     """
@@ -31,7 +32,7 @@ async def fetched_records(fetcher: Fetcher, tps: Set[TopicPartition], seconds: f
     while not fetcher._closed and monotonic() < deadline:
         if fetcher._subscriptions.reassignment_in_progress:
             await fetcher._subscriptions.wait_for_assignment()
-        if lists := _take(fetcher, tps):
+        if (lists := _take(fetcher, tps)) is not None:
             return lists
         waiter = fetcher._create_fetch_waiter()
         with suppress(TimeoutError):
@@ -39,8 +40,9 @@ async def fetched_records(fetcher: Fetcher, tps: Set[TopicPartition], seconds: f
     return {}
 
 
-def _take(fetcher: Fetcher, tps: Set[TopicPartition]) -> RecordLists:
+def _take(fetcher: Fetcher, tps: Set[TopicPartition]) -> RecordLists | None:
     lists: RecordLists = {}
+    came = False
     for tp in list(fetcher._records):
         if tp not in tps:
             if not fetcher._subscriptions.is_assigned(tp):
@@ -50,12 +52,13 @@ def _take(fetcher: Fetcher, tps: Set[TopicPartition]) -> RecordLists:
         if isinstance(found, FetchError) and lists:
             continue  # it is raised when there is nothing else to return
         del fetcher._records[tp]
+        came = True
         fetcher._notify(fetcher._wait_consume_future)
         if isinstance(found, FetchError):
             found.check_raise()
         elif found.check_assignment(tp) and (records := _decode(tp, found)):
             lists[tp] = records
-    return lists
+    return lists if came else None
 
 
 def _decode(tp: TopicPartition, result: FetchResult) -> list[Record]:

@@ -8,7 +8,7 @@ hold the partitions. What slips through is fenced by the epochs in the changelog
 import asyncio
 from collections.abc import Iterable, Mapping, Set
 from time import monotonic
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import ConsumerStoppedError
@@ -25,6 +25,8 @@ from streams.reading import stop_consumer
 
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 0.02
+Fetch: TypeAlias = tuple[Mapping[TP, list[Record]], Set[TP]]
+"""What was fetched, and what has more to fetch."""
 FETCH_WAIT_MS = 50  # the embedded broker answers a fetch only when its wait is over; Apache Kafka, when there is data
 
 
@@ -107,16 +109,16 @@ class LeasedConsumerThread(AIOKafkaConsumerThread):
         """The group's generation as the coordinator told last; negative when we are no member."""
         return int(self._ensure_consumer()._coordinator.generation)
 
-    async def fetch(self, tps: Set[TP]) -> Mapping[TopicPartition, list[Record]]:
-        """Wait up to a second for records of `tps`, from any event loop.
+    async def fetch(self, tps: Set[TP], among: Set[TP] = frozenset()) -> Fetch:
+        """Wait up to a second for records of `tps`, from any event loop; and those of `among` that have more to fetch.
 
         Not through the library's method queue: its two workers would be held by waiting fetches.
         """
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._fetch(tps), self.thread_loop))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._fetch(tps, among), self.thread_loop))
 
-    async def _fetch(self, tps: Set[TP]) -> Mapping[TopicPartition, list[Record]]:
+    async def _fetch(self, tps: Set[TP], among: Set[TP]) -> Fetch:
         if not self.consumer.flow_active:
-            return {}
+            return {}, among
         consumer = self._ensure_consumer()
         if consumer._closed:
             raise ConsumerStoppedError
@@ -125,11 +127,20 @@ class LeasedConsumerThread(AIOKafkaConsumerThread):
         self._fetches.add(task)
         try:
             with consumer._subscription.fetch_context():  # tells the coordinator that we are alive
-                return await fetched_records(consumer._fetcher, tps, POLL_SECONDS)
+                records = await fetched_records(consumer._fetcher, tps, POLL_SECONDS)
+                return {TP(*tp): found for tp, found in records.items()}, self._unread(among)
         except asyncio.CancelledError:
-            return {}
+            return {}, among
         finally:
             self._fetches.discard(task)
+
+    def _unread(self, tps: Set[TP]) -> Set[TP]:
+        """Those that have more than was fetched, as their brokers told last, and those of which none was told yet."""
+        subscription = self._ensure_consumer()._subscription.subscription
+        if subscription is None or subscription.assignment is None:
+            return tps
+        held = subscription.assignment
+        return {tp for tp in tps if tp in held.tps and _has_more(held.state_value(TopicPartition(*tp)))}
 
     def positions(self) -> dict[TP, int]:
         """Up to which offset each partition was fetched: also past what is no record, or was deleted unread."""
@@ -165,3 +176,9 @@ class LeasedConsumerThread(AIOKafkaConsumerThread):
         wanted = [TopicPartition(*tp) for tp in tps]
         offsets = await self.call_thread(coordinator.fetch_committed_offsets, wanted)
         return {TP(*tp): committed.offset for tp, committed in offsets.items()}
+
+
+def _has_more(state: Any) -> bool:
+    # Nothing is read beyond the last stable offset, where the broker knows transactions.
+    end = state.highwater if state.lso in (None, -1) else state.lso
+    return end is None or not state.has_valid_position or state.position < end

@@ -7,28 +7,12 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from streams.batches import Batch, PartitionResult, Record, Revoked
-from streams.consumer import in_timestamp_order
+from streams.batches import Batch, PartitionResult, Revoked
 from streams.worker import running
 from tests.brokers import ApacheKafka
 from tests.conftest import Broker
 from tests.streams.cluster import PARTITIONS, Cluster, until
 from tests.streams.toy import OUTPUT, SOURCES, counting_app
-
-
-def record(topic: str, offset: int, timestamp: int) -> Record:
-    """A record with nothing in it."""
-    return Record(topic, 0, offset, timestamp, b"k", b"v")
-
-
-def test_records_of_several_topics_come_in_timestamp_order() -> None:
-    """Heads only are compared, equal timestamps come in topic order, a topic's own order stands."""
-    first = [record("a", 0, 10), record("a", 1, 5), record("a", 2, 30)]
-    second = [record("b", 0, 10), record("b", 1, 20)]
-
-    merged = in_timestamp_order([first, second])
-
-    assert [(found.topic, found.offset) for found in merged] == [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("a", 2)]
 
 
 def test_batches_hold_everything_fetched_in_order(cluster: Cluster) -> None:
@@ -53,6 +37,34 @@ def test_batches_hold_everything_fetched_in_order(cluster: Cluster) -> None:
                 for found in part.records:
                     assert found.offset == seen.get((found.topic, found.partition), 0)
                     seen[found.topic, found.partition] = found.offset + 1
+
+    asyncio.run(run())
+
+
+def test_a_backlog_comes_in_order_though_it_takes_many_fetches(cluster: Cluster) -> None:
+    """What is late in a quiet topic waits for all that is earlier in a busy one, which one fetch does not hold."""
+
+    async def run() -> None:
+        await cluster.create_topics()
+        busy, quiet = map(cluster.topic, SOURCES)
+        begin = int(time.time() * 1000) - 4000
+        async with cluster.producer() as producer:
+            for number in range(3000):
+                await producer.send(busy, b"x" * 700, b"k", 0, begin + number)
+                if number % 500 == 499:
+                    await producer.send(quiet, b"x", b"k", 0, begin + number)
+        times: list[int] = []
+        batches = 0
+
+        async def keep(batch: Batch) -> None:
+            nonlocal batches
+            batches += not batch.is_tick
+            times.extend(record.timestamp for part in batch.partitions for record in part.records)
+
+        async with running(counting_app(cluster.settings, before=keep)):
+            await until(lambda: len(times) >= 3006)
+        assert batches > 1
+        assert times == sorted(times)
 
     asyncio.run(run())
 
