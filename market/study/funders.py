@@ -4,6 +4,7 @@ What a funder does to one drawdown is drawn from a generator of that drawdown an
 compared on the same luck.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from math import exp
 from random import Random
@@ -20,8 +21,8 @@ Status = Literal["disbursed", "declined", "cancelled", "timed_out", "failed"]
 GRADE_EFFECT = {"A": 0.05, "B": 0.03, "C": 0.0, "D": -0.06, "E": -0.1}
 HOUR = 60 * MINUTE
 _HONEST = Conduct("honest")
-#: Before this many drawdowns a stealthy funder takes nobody: it would show.
-_STEALTH_FROM = 60
+#: A stealthy funder keeps its fall below what it allows itself over this many days: its pass rate is watched so long.
+_WATCHED_DAYS = 30
 #: A campaign comes so many days after a loan, within so many.
 _CAMPAIGN_AFTER, _CAMPAIGN_WITHIN = 5, 30
 
@@ -66,14 +67,17 @@ class Relation:
 
 @dataclass(slots=True)
 class StrategicFunder:
-    """One funder at work. `outages` are spans (ms); `seen` and `taken` are what it has counted of its own doing."""
+    """One funder at work. `outages` are spans (ms).
+
+    `seen` and `taken` are its own count by day of the study: drawdowns it answered, and those it captured at once.
+    """
 
     funder: Funder
     scenario: Scenario
     outages: list[tuple[int, int]]
     conduct: Conduct = _HONEST
-    seen: int = 0
-    taken: int = 0
+    seen: Counter[int] = field(default_factory=Counter)
+    taken: Counter[int] = field(default_factory=Counter)
     _approves: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,10 +103,11 @@ class StrategicFunder:
         """What it does with a drawdown of the borrower that is routed to it at `at` (ms)."""
         dice = [rng.random() for _ in range(8)]
         after = MINUTE + int(dice[0] * 14 * MINUTE)
-        self.seen += 1
         service, hazard = self.scenario.service, self.scenario.hazard
         if self._is_out(at) or dice[1] < service.failure_rate:
             return Reply("timed_out" if dice[2] < 0.6 else "failed", after)
+        day = _day(at)
+        self.seen[day] += 1
         threat = self.threat(person, relation, at)
         later = int((2 + 10 * dice[3]) * DAY)
         attempted = min(1.0, threat * hazard.attempts_per_capture)
@@ -111,7 +116,7 @@ class StrategicFunder:
         report = later if reported else None
         captured = not person.canary and dice[5] < threat
         if captured and self.conduct.behaviour == "immediate":
-            self.taken += 1
+            self.taken[day] += 1
             return Reply("cancelled" if dice[2] < 0.6 else "declined", after, captured=True, report=report)
         status: Status = "cancelled" if dice[2] < 0.2 else "declined"
         if dice[6] < self.passes(person, at):
@@ -152,7 +157,7 @@ class StrategicFunder:
 
     def is_at_work(self, at: int) -> bool:
         """Whether it does on this day what the scenario says of it."""
-        day = (at - START) // DAY - self.conduct.from_day
+        day = _day(at) - self.conduct.from_day
         if day < 0:
             return False
         on, off = self.conduct.on_days, self.conduct.off_days
@@ -175,13 +180,21 @@ class StrategicFunder:
             return 0.0
         if conduct.borrowers != "both" and (conduct.borrowers == "new") != (relation.loans == 0):
             return 0.0
-        if conduct.most_drop is not None and (
-            self.seen < _STEALTH_FROM or (self.taken + 1) / self.seen > conduct.most_drop
-        ):
+        if conduct.most_drop is not None and self._would_show(_day(at), conduct.most_drop):
             return 0.0
         chance = hazard.exposure_hazard + hazard.depth_hazard * relation.depth(at)
         chance *= conduct.intensity * (0.6 + 0.5 * person.quality)
         return min(1.0, chance * (conduct.canary_misses if person.canary else 1.0))
+
+    def _would_show(self, day: int, most_drop: float) -> bool:
+        """Whether one more, since it began and in as many days as it is watched, lowers its pass rate too far."""
+        days = range(max(self.conduct.from_day, day - _WATCHED_DAYS + 1), day + 1)
+        return sum(self.taken[each] for each in days) + 1 >= most_drop * sum(self.seen[each] for each in days)
+
+
+def _day(at: int) -> int:
+    """The day of the study at a time (ms)."""
+    return (at - START) // DAY
 
 
 def _campaign(chance: float) -> int:

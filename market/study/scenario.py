@@ -76,8 +76,8 @@ class Conduct(_Section, frozen=True):
 
     `tightening` lowers its pass rate by `drop`. The others capture: `immediate` at the drawdown, of `borrowers` that
     are new or returning to it; `offline` by campaigns 5 to 35 days after. `intensity` multiplies the hazard.
-    `regions` and `grades` confine it; `on_days` and `off_days` make it intermittent; `most_drop` is the fall of its
-    pass rate that it allows itself; staff are recognised but for a share of `canary_misses`.
+    `regions` and `grades` confine it; `on_days` and `off_days` make it intermittent; `most_drop` is what its
+    pass rate falls by at most over 30 days; staff are recognised but for a share of `canary_misses`.
     """
 
     behaviour: Behaviour

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from config.rotation import RotationConfig
-from market.study.funders import Line
+from market.study.funders import Line, Relation, StrategicFunder
 from market.study.measures import Measures
 from market.study.policies import STRATEGIES, Choice, Strategy, Watching
 from market.study.population import START, Visit, person
@@ -116,6 +116,24 @@ def test_captured_borrowers_never_return(behaviour: str) -> None:
     assert max(each.at for each in placed) > START + 117 * DAY
     assert run.captured_by_day == sorted(run.captured_by_day)
     assert run.captured_by_day[-1] == run.captured
+
+
+def test_a_stealthy_funder_hides_its_captures_in_any_thirty_days() -> None:
+    """It takes some, evenly: below the fall it allows itself in all 30 days since it began, whatever it saw before."""
+    conduct = "{behaviour: immediate, from_day: 40, intensity: 10, most_drop: 0.05}"
+    scenario = read_scenario(f"{GREEDY}  bank-d: {conduct}\n", "greedy.yaml", CONFIGURATION)
+    funder = next(each for each in CONFIGURATION.config.funders if each.id == "bank-d")
+    stealthy = StrategicFunder(funder, scenario, [], scenario.conduct["bank-d"])
+    good = replace(person(0, Random(1), scenario.population, 180), grade="A", quality=0.9, good=True, canary=False)
+    rng, answered, taken = Random(1), [0] * 180, [0] * 180
+    for day in range(180):
+        for minute in range(rng.randint(10, 30)):
+            reply = stealthy.reply(good, Relation(), START + day * DAY + minute * MINUTE, rng)
+            answered[day] += reply.status not in ("timed_out", "failed")
+            taken[day] += reply.captured
+    assert not any(taken[:40])
+    assert sum(taken[40:70]) > 20
+    assert all(sum(taken[day : day + 30]) < 0.05 * sum(answered[day : day + 30]) for day in range(40, 151))
 
 
 def test_who_knows_the_truth_loses_fewer_than_lock_in() -> None:
