@@ -37,6 +37,20 @@ seed_option = click.option("--seed", type=int, default=1, show_default=True, hel
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+def _in_a_folder(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """Before anything is played: what would be lost at the end."""
+    if path is not None and not path.parent.is_dir():
+        raise click.BadParameter(f"{path.parent}: no such folder", context, option)
+    return path
+
+
+_REPORT = click.option(
+    "--report",
+    "report_path",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    callback=_in_a_folder,
+    help="HTML report.",
+)
 _DRIVE = Subcommand("cli.market_drive:drive", "Play SCENARIO on a real worker, through Kafka.")
 
 
@@ -101,7 +115,7 @@ def run(
 @_DAYS
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes at once.")
 @click.option("--bound", "bounded", is_flag=True, help="Also what each run could have earned at most.")
-@click.option("--report", "report_path", type=click.Path(dir_okay=False, path_type=Path), help="HTML report.")
+@_REPORT
 @config_option
 @json_option
 def compare_command(
@@ -121,7 +135,7 @@ def compare_command(
 
     With 95% intervals, and the share of the way from lock-in to full knowledge that each policy goes.
     """
-    names = policies.split(",") if policies else list(STRATEGIES)
+    names = list(dict.fromkeys(policies.split(","))) if policies else list(STRATEGIES)
     for name in names:
         if name not in STRATEGIES:
             raise click.BadParameter(f"{name}: known are {', '.join(STRATEGIES)}", param_hint="--policies")
@@ -148,16 +162,27 @@ def compare_command(
 @market.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--markdown", is_flag=True, help="Print a table in Markdown.")
-@click.option("--report", "report_path", type=click.Path(dir_okay=False, path_type=Path), help="HTML report.")
+@_REPORT
 @json_option
 def gather(folder: Path, markdown: bool, report_path: Path | None, as_json: bool) -> None:
     """Compare runs that were made apart.
 
     FOLDER holds what `run --json` and `compare --json` gave, as files that end in .json.
     """
-    runs = [measures for path in sorted(folder.glob("*.json")) for measures in _told(path)]
-    if not runs:
+    found: dict[tuple[str, str, int, int, int], tuple[Path, Measures]] = {}
+    for path in sorted(folder.glob("*.json")):
+        for measures in _told(path):
+            key = (measures.scenario, measures.policy, measures.seed, measures.borrowers, measures.days)
+            if measures.policy not in STRATEGIES:
+                known = ", ".join(STRATEGIES)
+                raise click.UsageError(f"{path}: no such policy as {measures.policy}; known are {known}")
+            if key in found:
+                again = f"{measures.scenario}, {measures.policy}, seed {measures.seed}"
+                raise click.UsageError(f"{path}: {again} is in {found[key][0]} already")
+            found[key] = path, measures
+    if not found:
         raise click.UsageError(f"{folder}: no .json file in it")
+    runs = [measures for _, measures in found.values()]
     if len({(measures.borrowers, measures.days) for measures in runs}) > 1:
         raise click.UsageError("these runs are of different numbers of borrowers or days; gather those of one size")
     rows = compare(runs)
@@ -184,15 +209,20 @@ def load(names: Sequence[str], config_path: Path | None) -> tuple[Revision, list
     """The configuration and the scenarios of a study; what is wrong with one of them is wrong use."""
     try:
         configuration = study_configuration(config_path)
-        return configuration, [load_scenario(name, configuration) for name in names]
+        loaded = {name: load_scenario(name, configuration) for name in names}
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
+    files: dict[str, str] = {}
+    for file, scenario in loaded.items():
+        if files.setdefault(scenario.name, file) != file:
+            raise click.UsageError(f"{files[scenario.name]} and {file} are both of the name {scenario.name}")
+    return configuration, list(loaded.values())
 
 
 def _varied(loaded: Sequence[Scenario], asked: str) -> list[Scenario]:
     key, _, numbers = asked.partition("=")
     try:
-        values = [float(number) for number in numbers.split(",")]
+        values = dict.fromkeys(float(number) for number in numbers.split(","))
         return [varied(scenario, key, value) for scenario in loaded for value in values]
     except ValueError:
         raise click.BadParameter(f"{asked}: give KEY=NUMBER,NUMBER", param_hint="--vary") from None
@@ -203,12 +233,9 @@ def _varied(loaded: Sequence[Scenario], asked: str) -> list[Scenario]:
 def _play(todo: Sequence[Job], processes: int) -> list[Measures]:
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
-    runs: list[Measures] = []
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("Playing", total=len(todo))
-        for measures in play_all(todo, processes):
-            runs.append(measures)
-            progress.advance(task)
+        task = progress.add_task("Playing days", total=sum(job.days for job in todo))
+        runs = list(play_all(todo, processes, lambda days: progress.advance(task, days)))
     return sorted(runs, key=lambda run: (run.scenario, run.policy, run.seed))
 
 

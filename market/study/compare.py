@@ -4,8 +4,10 @@ Every policy meets the same borrowers and the same luck of a seed, so difference
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from math import nan, sqrt
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from math import inf, isfinite, nan, sqrt
+from multiprocessing import Value
+from multiprocessing.sharedctypes import Synchronized
 from statistics import median
 from typing import NamedTuple
 
@@ -24,6 +26,10 @@ _T = (
     *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045),
 )
 _T_LARGE = 1.96
+#: Seconds between two looks at how far other processes are.
+_LOOKS_EVERY = 0.5
+
+_days: "Synchronized[int]"
 
 
 class Job(NamedTuple):
@@ -53,7 +59,8 @@ class Row(msgspec.Struct, frozen=True):
     same on captured good borrowers; None where there is no way to go, or one of the two was not run. `bound` is the
     most that the drawdowns of the policy's own runs could have earned on average, and `of_bound` the share of it that
     they would have earned on average where they went; None where the bound was not asked for. `detected_share` is None
-    for a policy that does not look for funders who capture.
+    for a policy that does not look for funders who capture. `detection_days` is the median over all who capture: None
+    where half of them are not found.
     """
 
     scenario: str
@@ -77,8 +84,8 @@ class Row(msgspec.Struct, frozen=True):
     of_bound: Estimate | None = None
 
 
-def play(job: Job) -> Measures:
-    """Make one run."""
+def play(job: Job, on_day: Callable[[int], None] = lambda day: None) -> Measures:
+    """Make one run; `on_day` is told each day that has ended."""
     strategy = STRATEGIES[job.policy]
     return Simulation(
         job.scenario,
@@ -88,17 +95,38 @@ def play(job: Job) -> Measures:
         borrowers=job.borrowers,
         days=job.days,
         bounded=job.bounded,
-    ).run()
+    ).run(on_day)
 
 
-def play_all(jobs: Sequence[Job], processes: int) -> Iterator[Measures]:
-    """Make all runs, some at a time; in the order in which they end."""
+def play_all(
+    jobs: Sequence[Job], processes: int, advance: Callable[[int], None] = lambda days: None
+) -> Iterator[Measures]:
+    """Make all runs, some at a time; in the order in which they end. `advance` is told how many more days are over."""
     if processes <= 1:
-        yield from map(play, jobs)
+        for job in jobs:
+            yield play(job, lambda day: advance(1))
         return
-    with ProcessPoolExecutor(processes) as pool:
-        for done in as_completed([pool.submit(play, job) for job in jobs]):
-            yield done.result()
+    days: Synchronized[int] = Value("q", 0)
+    with ProcessPoolExecutor(processes, initializer=_share, initargs=(days,)) as pool:
+        told, waiting = 0, {pool.submit(play, job, _count) for job in jobs}
+        while waiting:
+            done, waiting = wait(waiting, timeout=_LOOKS_EVERY, return_when=FIRST_COMPLETED)
+            over = days.value
+            advance(over - told)
+            told = over
+            for each in done:
+                yield each.result()
+
+
+def _share(days: "Synchronized[int]") -> None:
+    """In a process of the pool: count the days that it plays with those of the others."""
+    global _days
+    _days = days
+
+
+def _count(day: int) -> None:
+    with _days.get_lock():
+        _days.value += 1
 
 
 def compare(runs: Iterable[Measures]) -> list[Row]:
@@ -147,6 +175,7 @@ def _row(runs: Mapping[int, Measures], others: Mapping[str, Mapping[int, Measure
     bounds = [(run.expected, run.bound) for run in every if run.expected is not None and run.bound]
     capturing = sum(run.capturing for run in every)
     delays = [delay for run in every for delay in run.detected.values()]
+    middle = median([*delays, *[inf] * (capturing - len(delays))]) if capturing else inf
     return Row(
         scenario=every[0].scenario,
         policy=every[0].policy,
@@ -161,7 +190,7 @@ def _row(runs: Mapping[int, Measures], others: Mapping[str, Mapping[int, Measure
         exposure=over(lambda run: run.exposure),
         unserved_share=over(lambda run: run.unserved / max(1, run.drawdowns)),
         detected_share=len(delays) / capturing if capturing and STRATEGIES[every[0].policy].accuses else None,
-        detection_days=median(delays) if delays else None,
+        detection_days=middle if isfinite(middle) else None,
         false_steps_a_year=sum(run.false_steps for run in every) / max(1e-9, sum(run.honest_years for run in every)),
         overruns=sum(run.overruns for run in every),
         violations=sum(sum(run.violations.values()) for run in every),

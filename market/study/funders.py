@@ -148,7 +148,7 @@ class StrategicFunder:
     def passes(self, person: Person, at: int) -> float:
         """The chance that an honest funder of this rate would lend, with tightened credit."""
         rate = self.funder.pass_rate_prior.rate + GRADE_EFFECT[person.grade] + 0.15 * (person.quality - 0.75)
-        if self.conduct.behaviour == "tightening" and self.is_at_work(at):
+        if self.conduct.behaviour == "tightening" and self._means(person) and self.is_at_work(at):
             rate -= self.conduct.drop
         return min(0.98, max(0.05, rate))
 
@@ -165,12 +165,19 @@ class StrategicFunder:
 
     def wants(self, person: Person) -> bool:
         """Whether this borrower is of those whom it captures at some time."""
+        return self.conduct.captures and (person.good or person.canary) and self._means(person)
+
+    def may_capture(self, person: Person) -> bool:
+        """Whether it could ever capture this borrower: a good one, whom it lends to, and who comes after it began."""
+        began = START + self.conduct.from_day * DAY
+        comes = any(visit.at >= began for visit in person.visits)
+        return comes and person.good and self.wants(person) and self.welcomes(person)
+
+    def _means(self, person: Person) -> bool:
+        """Whether the borrower is of those to whom its conduct is confined."""
         conduct = self.conduct
-        return (
-            conduct.captures
-            and (person.good or person.canary)
-            and (conduct.regions is None or person.region in conduct.regions)
-            and (conduct.grades is None or person.grade in conduct.grades)
+        return (conduct.regions is None or person.region in conduct.regions) and (
+            conduct.grades is None or person.grade in conduct.grades
         )
 
     def threat(self, person: Person, relation: Relation, at: int) -> float:

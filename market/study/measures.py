@@ -11,11 +11,13 @@ LOSS_PER_CAPTURE = 100_000
 class Measures(msgspec.Struct, frozen=True):
     """One run. Money in fen, days since the start of the study.
 
-    `captured_by_day` counts good borrowers captured up to each day's end. `detected` and `alerted` give the days from
-    a capturing funder's first day of capture to its first throttle or pause, and to its first alert. `false_steps` are
-    throttles and pauses of funders that do not capture, or not yet, in `honest_years` funder-years of such. Where the
-    bound was asked for, `bound` is the most that the run's drawdowns could have earned on average, and `expected` what
-    they would have earned on average where they went (`market.study.bound`).
+    `captured_by_day` counts good borrowers captured up to each day's end. `capturing` are the funders that capture in
+    this run: they begin before its end, and there are borrowers for them. `detected` and `alerted` give the days from
+    such a funder's first day of capture to the first throttle, pause or alert that asks for a pause since, and to its
+    first alert since. `false_steps` are throttles and pauses of other funders, or made before they began, in
+    `honest_years` funder-years of such. Where the bound was asked for, `bound` is the most that the run's drawdowns
+    could have earned on average, and `expected` what they would have earned on average where they went
+    (`market.study.bound`).
     """
 
     scenario: str

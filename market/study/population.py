@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from market.borrowers import REGIONS
-from market.study.scenario import Population
+from market.study.scenario import GOOD_GRADES, Population
 from rotation.clock import DAY, MINUTE
 from rotation.events import RiskGrade
 
@@ -51,7 +51,7 @@ def person(number: int, rng: Random, population: Population, days: int) -> Perso
     region = rng.choices(list(REGIONS), list(REGIONS.values()))[0]
     canary = rng.random() < population.canaries
     if canary:
-        grade = rng.choice(("A", "B"))
+        grade = rng.choice(GOOD_GRADES)
     quality = min(1.0, max(0.0, rng.gauss(QUALITY[grade], 0.08)))
     quality = max(quality, population.good_quality) if canary else quality
     return Person(
@@ -61,7 +61,7 @@ def person(number: int, rng: Random, population: Population, days: int) -> Perso
         grade=grade,
         age=min(60, max(22, round(rng.gauss(36, 8)))),
         quality=quality,
-        good=grade in ("A", "B") and quality >= population.good_quality and not canary,
+        good=grade in GOOD_GRADES and quality >= population.good_quality and not canary,
         canary=canary,
         visits=tuple(_visits(grade, rng, population, days)),
     )

@@ -39,7 +39,7 @@ def report(rows: Sequence[Row], runs: Sequence[Measures]) -> str:
         if any(run.bound for run in mine):
             parts.append(_bars("Expected net revenue, % of the bound", mine, _of_bound))
         parts.append(_bars("Exposure: funders that saw a borrower", mine, lambda run: run.exposure))
-        parts.append(_bars("Share of a borrower's loans at their first funder", mine, lambda run: run.top_share))
+        parts.append(_bars("Share of a borrower's loans at the funder with most", mine, lambda run: run.top_share))
         parts.append(_delays(mine))
         parts.append(_shares(mine))
     return "".join(parts) + "</html>\n"
@@ -152,7 +152,7 @@ def _of_bound(run: Measures) -> float:
 
 
 def _delays(runs: Sequence[Measures]) -> str:
-    """Days from a funder's first capture to its first throttle or pause, each funder and seed a dot."""
+    """Days from a funder's first day of capture until it is found, each funder that is and seed a dot."""
     drawn, place = [], 0
     days = max((run.days for run in runs), default=1)
     for policy, mine in _by_policy(runs).items():
@@ -169,7 +169,7 @@ def _delays(runs: Sequence[Measures]) -> str:
     if not place:
         return ""
     axis = _text(140, 18 * place + 24, "0 days") + _text(_WIDTH - 40, 18 * place + 24, f"{days} days")
-    title = "Days until a capturing funder is throttled or paused"
+    title = "Days until a capturing funder is found (those that were)"
     return _figure(title, "".join(drawn) + axis, _WIDTH, 18 * place + 30)
 
 

@@ -22,6 +22,8 @@ Day = Annotated[int, msgspec.Meta(ge=0, le=3650, description="a whole number of 
 Days = Annotated[float, msgspec.Meta(gt=0, le=3650, description="days, above 0 and at most 3650")]
 Text = Annotated[str, msgspec.Meta(pattern=r"\S", description="a text that is not blank")]
 Behaviour = Literal["honest", "tightening", "immediate", "offline"]
+#: Grades whose borrowers may be good, and so worth capturing.
+GOOD_GRADES: tuple[RiskGrade, ...] = ("A", "B")
 SHIPPED = files("market.study") / "scenarios"
 
 
@@ -107,7 +109,7 @@ class Scenario(_Section, frozen=True):
     hazard: Hazard = Hazard()
     population: Population = Population()
     service: Service = Service()
-    funders: dict[str, dict[str, object]] = {}
+    funders: dict[str, object] = {}
     conduct: dict[str, Conduct] = {}
 
     def capturing(self) -> list[str]:
@@ -192,8 +194,24 @@ def _contradictions(scenario: Scenario, conducts: dict[str, Conduct], known: lis
             yield Finding(("funders", funder_id, "on_days"), "goes together with off_days")
         elif conduct.on_days == 0:
             yield Finding(("funders", funder_id, "on_days"), "must be at least 1")
+        for key, reason in _impossible(conduct):
+            yield Finding(("funders", funder_id, key), reason)
     if known and len([1 for conduct in conducts.values() if conduct.captures]) == len(known):
         yield Finding(("funders",), "every funder captures: there is nobody to turn to")
+
+
+def _impossible(conduct: Conduct) -> Iterable[tuple[str, str]]:
+    """What keeps a funder from ever doing what is said of it: keys, and why."""
+    for key, confined in (("regions", conduct.regions), ("grades", conduct.grades)):
+        if confined == []:
+            yield key, "names none; leave it out for all"
+    if not conduct.captures:
+        return
+    if conduct.grades and not set(conduct.grades) & set(GOOD_GRADES):
+        yield "grades", f"nobody there is captured: good borrowers are of {' or '.join(GOOD_GRADES)}"
+    for key, value in (("intensity", conduct.intensity), ("most_drop", conduct.most_drop)):
+        if value == 0:
+            yield key, "must be above 0 for a funder that captures"
 
 
 def study_configuration(path: FilePath | None = None) -> Revision:
@@ -207,12 +225,15 @@ def study_configuration(path: FilePath | None = None) -> Revision:
 
 
 def scaled(configuration: Revision, share: float) -> Revision:
-    """The configuration with its quotas times `share`, for a smaller or larger market than it was written for."""
+    """The configuration with its quotas times `share`, for a smaller or larger market than it was written for.
+
+    In a smaller one each keeps room for three drawdowns and for the largest, where it was configured to have it.
+    """
     document = msgspec.to_builtins(configuration.config)
     for funder in document["funders"]:
         quota = funder["quota"]
-        quota["daily_amount"] = max(funder["amount"][1], round(quota["daily_amount"] * share))
-        quota["daily_count"] = max(3, round(quota["daily_count"] * share))
+        for key, room in (("daily_amount", funder["amount"][1]), ("daily_count", 3)):
+            quota[key] = max(round(quota[key] * share), min(quota[key], room) if share < 1 else 0)
     return configuration_of(document)
 
 

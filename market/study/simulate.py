@@ -102,6 +102,12 @@ class Simulation:
             )
             for funder in config.funders
         }
+        #: When those begin that capture in this run.
+        self._begins = {
+            funder_id: funder.conduct.from_day
+            for funder_id, funder in self._funders.items()
+            if any(funder.may_capture(client.person) for client in self._clients)
+        }
         self._router = router or CoreRouter(self._revision, strategy, self._funders)
         self._states: dict[str, FunderState] = {}
         self._referee = Referee({funder.id: funder for funder in config.funders}, config.apr_cap_bp)
@@ -377,16 +383,18 @@ class Simulation:
         for alert in review.alerts:
             if self._has_begun(alert.funder_id, day):
                 self._alerted.setdefault(alert.funder_id, day)
+                if alert.level == "paused":  # where a person has to decide, no step follows
+                    self._detected.setdefault(alert.funder_id, day)
             else:
                 self._counts["false_alerts"] += 1
         for state in review.states:
             before = self._states.get(state.funder_id)
             stepped = state.state in _STOPPED and (before is None or before.state != state.state)
-            self._counts["false_steps"] += stepped and not self._has_begun(state.funder_id, day)
             self._states[state.funder_id] = state
-        for state in self._states.values():
-            if state.state in _STOPPED and self._has_begun(state.funder_id, day):
+            if stepped and self._has_begun(state.funder_id, day):
                 self._detected.setdefault(state.funder_id, day)
+            else:
+                self._counts["false_steps"] += stepped
         self._hear(at, review.answers)
         on_day(day)
 
@@ -395,13 +403,12 @@ class Simulation:
         self._at(at + _PACED_EVERY, self._pace)
 
     def _has_begun(self, funder_id: str, day: int) -> bool:
-        """Whether the funder captures, and has begun to by the end of that many days."""
-        conduct = self._funders[funder_id].conduct
-        return conduct.captures and day > conduct.from_day
+        """Whether the funder captures in this run, and has begun to by the end of that many days."""
+        return day > self._begins.get(funder_id, self._days)
 
     def _measures(self, seconds: float) -> Measures:
-        starts = {f: funder.conduct.from_day for f, funder in self._funders.items() if funder.conduct.captures}
-        honest_days = sum(min(self._days, starts.get(funder_id, self._days)) for funder_id in self._funders)
+        begins = self._begins
+        honest_days = sum(begins.get(funder_id, self._days) for funder_id in self._funders)
         by_day = Counter((capture.at - START) // DAY for capture in self.captures)
         so_far, captured_by_day = 0, []
         for day in range(self._days):
@@ -424,9 +431,9 @@ class Simulation:
             disbursed=lent,
             unserved=self._counts["drawdowns"] - lent,
             held=self._counts["held"],
-            capturing=len(starts),
-            detected={f: day - starts[f] for f, day in self._detected.items()},
-            alerted={f: day - starts[f] for f, day in self._alerted.items()},
+            capturing=len(begins),
+            detected={f: day - begins[f] for f, day in self._detected.items()},
+            alerted={f: day - begins[f] for f, day in self._alerted.items()},
             false_steps=self._counts["false_steps"],
             false_alerts=self._counts["false_alerts"],
             honest_years=honest_days / 365,

@@ -21,7 +21,7 @@ SMALL = ("--borrowers", "60", "--days", "90", "--seeds", "2")
 
 def _run(policy: str, seed: int, fees: int, captured: int, **more: object) -> Measures:
     job = Job(load_scenario("mixed", CONFIGURATION), CONFIGURATION, policy, seed, 5, 5)
-    return msgspec.structs.replace(play(job), fees=fees, captured=captured, good=100, **more)
+    return msgspec.structs.replace(play(job), fees=fees, captured=captured, good=100, capturing=4, **more)
 
 
 def test_ratios_go_from_lock_in_to_full_knowledge() -> None:
@@ -44,10 +44,11 @@ def test_ratios_go_from_lock_in_to_full_knowledge() -> None:
 
 
 def test_detection_is_over_all_capturing_funders_and_seeds() -> None:
-    """Two of four, then none of four, found: a quarter, by their median delay. Who does not look finds no share."""
-    runs = [_run("router", 1, 0, 0, detected={"bank-a": 10, "cf-b": 30}), _run("router", 2, 0, 0)]
-    (row,) = compare(runs)
-    assert (row.detected_share, row.detection_days) == (0.25, 20)
+    """Those not found are later than all that are: no median when they are half. Who does not look has no share."""
+    some = _run("router", 1, 0, 0, detected={"bank-a": 10, "cf-b": 30})
+    for other, share, days in (({}, 0.25, None), ({"cf-b": 40, "bank-a": 20, "cf-a": 50}, 0.625, 45)):
+        (row,) = compare([some, _run("router", 2, 0, 0, detected=other)])
+        assert (row.detected_share, row.detection_days) == (share, days)
     (blind,) = compare([_run("lock_in", 1, 0, 0)])
     assert blind.detected_share is None
 
@@ -68,6 +69,17 @@ def test_two_processes_make_the_same_runs_as_one() -> None:
         for n in (1, 2)
     )
     assert one == two
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_progress_tells_every_day_that_is_over(processes: int) -> None:
+    """In all processes together, and before the first run ends."""
+    scenario = load_scenario("immediate", CONFIGURATION)
+    jobs = [Job(scenario, CONFIGURATION, policy, 1, 10, 30) for policy in ("lock_in", "rotation")]
+    told: list[int] = []
+    ended = list(play_all(jobs, processes, told.append))
+    assert len(ended) == 2
+    assert sum(told) == 60
 
 
 def _command(*words: str) -> Result:
@@ -127,6 +139,40 @@ def test_runs_made_apart_are_gathered(tmp_path: Path) -> None:
     assert "over lock-in" in table[0]
     assert "over rotation" not in table[0], "a column that tells nothing is left out"
     assert "| mixed | `truth` |" in table[3]
+
+
+def test_two_scenarios_of_one_name_are_wrong_use(tmp_path: Path) -> None:
+    """Their runs could not be told apart: both files are named."""
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    for path, churn in ((one, 0.1), (two, 0.2)):
+        path.write_text(f"schema: 1\nname: same\nsummary: x\npopulation: {{churn: {churn}}}\n", encoding="utf-8")
+    refused = _command("compare", "--scenarios", f"{one},{two}", *SMALL)
+    assert refused.exit_code == 2
+    assert f"{one} and {two} are both of the name same" in refused.stderr
+
+
+@pytest.mark.parametrize("command", ["compare", "gather"])
+def test_a_report_that_could_not_be_written_is_refused_before_anything_is_played(tmp_path: Path, command: str) -> None:
+    """At full size, which would take minutes, the answer comes at once."""
+    words = ["gather", str(tmp_path)] if command == "gather" else ["compare"]
+    refused = _command(*words, "--report", str(tmp_path / "nowhere" / "report.html"))
+    assert refused.exit_code == 2
+    assert "no such folder" in refused.stderr
+
+
+def test_runs_that_are_told_twice_or_of_no_known_policy_are_wrong_use(tmp_path: Path) -> None:
+    """With the files that hold them."""
+    one, two = tmp_path / "one.json", tmp_path / "two.json"
+    run = _command("run", "mixed", "--borrowers", "10", "--days", "20", "--json").stdout
+    for path in (one, two):
+        path.write_text(run, encoding="utf-8")
+    refused = _command("gather", str(tmp_path))
+    assert refused.exit_code == 2
+    assert f"{two}: mixed, rotation, seed 1 is in {one} already" in refused.stderr
+    two.write_text(run.replace('"rotation"', '"clairvoyance"'), encoding="utf-8")
+    refused = _command("gather", str(tmp_path))
+    assert refused.exit_code == 2
+    assert f"{two}: no such policy as clairvoyance" in refused.stderr
 
 
 def test_runs_that_cannot_be_compared_are_wrong_use(tmp_path: Path) -> None:

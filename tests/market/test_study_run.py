@@ -20,7 +20,7 @@ from market.study.scenario import Scenario, load_scenario, read_scenario, shippe
 from market.study.simulate import Simulation
 from rotation.clock import DAY, MINUTE, rfc3339
 from rotation.events import CaptureSignal
-from rotation.outputs import CaptureAlert, FunderEvent, FunderOutcome, FunderState
+from rotation.outputs import CaptureAlert, CaptureEvidence, FunderEvent, FunderOutcome, FunderState
 from rotation.state import LedgerEntry
 
 CONFIGURATION = study_configuration()
@@ -142,12 +142,13 @@ def test_who_knows_the_truth_loses_fewer_than_lock_in() -> None:
 
 
 class _Accuser(Watching):
-    """Pauses one funder on day 10, for good, and remembers what it was shown."""
+    """Pauses one funder on day 10, for good, and remembers what it was shown. It may ask for the pause again later."""
 
     accused = "cf-a"
 
-    def __init__(self, config: RotationConfig) -> None:
+    def __init__(self, config: RotationConfig, again: int | None = None) -> None:
         super().__init__(config, accuses=False)
+        self.again = again
         self.days = 0
         self.shown: list[object] = []
 
@@ -164,7 +165,14 @@ class _Accuser(Watching):
         if self.days < 10:
             return list(states), []
         paused = FunderState(self.accused, {}, "paused", 0.0, rfc3339(now), "accused", self.days)
-        return [paused if state.funder_id == self.accused else state for state in states], []
+        found = [paused if state.funder_id == self.accused else state for state in states]
+        if self.days != self.again:
+            return found, []
+        evidence = CaptureEvidence(0.1, 0.05, 100, 9.0, 5.0, rfc3339(now))
+        alert = CaptureAlert(
+            "again", self.accused, "all", "canary", "paused", rfc3339(now), evidence, "paused", "paused"
+        )
+        return found, [alert]
 
 
 @pytest.mark.parametrize(("conduct", "honest"), [("behaviour: immediate", False), ("behaviour: tightening", True)])
@@ -184,6 +192,39 @@ def test_a_defence_pauses_a_funder_and_is_judged_by_the_truth(conduct: str, hone
     assert run.detected == ({} if honest else {"cf-a": 10})
     assert run.false_steps == (1 if honest else 0)
     assert any(isinstance(event, FunderOutcome) for event in seen[0].shown)
+
+
+@pytest.mark.parametrize(("again", "detected"), [(None, {}), (15, {}), (30, {"cf-a": 10})])
+def test_what_was_done_before_a_funder_captures_has_not_found_it(again: int | None, detected: dict[str, int]) -> None:
+    """A pause on day 10 of one that begins on day 20 is false, though it stands; asked for again later, it is found."""
+    begins_later = GREEDY + "  cf-a: {behaviour: immediate, from_day: 20}\n"
+    scenario = read_scenario(begins_later, "greedy.yaml", CONFIGURATION)
+    accusing = Strategy("accusing", "pauses one funder", defence=lambda config: _Accuser(config, again))
+    run = _play(scenario, accusing)
+    assert (run.capturing, run.false_steps, run.detected) == (1, 1, detected)
+
+
+@pytest.mark.parametrize("conduct", ["from_day: 120", 'regions: ["510000"], from_day: 0'])
+def test_who_cannot_capture_in_a_run_is_not_among_those_to_find(conduct: str) -> None:
+    """One that begins when the run is over, and one that means a province for which it has no licence."""
+    two = f"  bank-c: {{behaviour: immediate, {conduct}}}\n  cf-b: {{behaviour: offline, from_day: 119}}\n"
+    run = _play(read_scenario(GREEDY + two, "greedy.yaml", CONFIGURATION), "rotation")
+    assert run.capturing == 1
+    assert run.honest_years == pytest.approx((10 * 120 - 1) / 365)
+
+
+def test_tightening_is_confined_like_capture() -> None:
+    """To the grades and provinces that are named."""
+    conduct = '{behaviour: tightening, from_day: 0, drop: 0.3, grades: [D], regions: ["440000"]}'
+    scenario = read_scenario(f"{GREEDY}  cf-a: {conduct}\n", "greedy.yaml", CONFIGURATION)
+    funder = next(each for each in CONFIGURATION.config.funders if each.id == "cf-a")
+    tight = StrategicFunder(funder, scenario, [], scenario.conduct["cf-a"])
+    honest = StrategicFunder(funder, scenario, [])
+    someone = person(0, Random(1), scenario.population, 180)
+    kinds = [("D", "440000", 0.3), ("C", "440000", 0.0), ("D", "310000", 0.0)]
+    for grade, region, drop in kinds:
+        each = replace(someone, grade=grade, region=region)
+        assert honest.passes(each, START) - tight.passes(each, START) == pytest.approx(drop)
 
 
 def test_staff_that_is_not_recognised_tells_of_a_capturing_funder() -> None:

@@ -1,9 +1,10 @@
 """The law of scenario files: whatever is impossible is refused, with its file, line and key."""
 
+import msgspec
 import pytest
 
 from config.problems import ConfigError
-from market.study.scenario import load_scenario, read_scenario, study_configuration, varied
+from market.study.scenario import configuration_of, load_scenario, read_scenario, scaled, study_configuration, varied
 
 CONFIGURATION = study_configuration()
 HEAD = "schema: 1\nname: mine\nsummary: a scenario\n"
@@ -28,6 +29,12 @@ HEAD = "schema: 1\nname: mine\nsummary: a scenario\n"
         ("funders: {bank-a: {behaviour: immediate, on_days: 5}}", "funders.bank-a.on_days"),
         ("funders: {bank-a: {behaviour: immediate, on_days: 0, off_days: 5}}", "funders.bank-a.on_days"),
         ("funders: {bank-a: {behaviour: immediate, most_drop: 2}}", "funders.bank-a.most_drop"),
+        ("funders: {bank-a: {behaviour: immediate, most_drop: 0}}", "funders.bank-a.most_drop"),
+        ("funders: {bank-a: {behaviour: offline, intensity: 0}}", "funders.bank-a.intensity"),
+        ("funders: {bank-a: {behaviour: immediate, regions: []}}", "funders.bank-a.regions"),
+        ("funders: {bank-a: {behaviour: immediate, grades: []}}", "funders.bank-a.grades"),
+        ("funders: {bank-a: {behaviour: immediate, grades: [C, E]}}", "funders.bank-a.grades"),
+        ("funders: {bank-a: null}", "funders.bank-a"),
         ("funders: [bank-a]", "funders"),
         ("conduct: {}", "conduct"),
     ],
@@ -39,6 +46,28 @@ def test_what_is_impossible_is_refused_with_its_key(body: str, key: str) -> None
     (problem,) = refused.value.problems
     assert problem.key.replace("'", "") == key
     assert (problem.source, problem.line) == ("mine.yaml", 4)
+
+
+@pytest.mark.parametrize(
+    ("configured", "share", "scaled_to"),
+    [
+        ((0, 0), 0.01, (0, 0)),
+        ((0, 0), 1, (0, 0)),
+        ((60_000, 1), 0.01, (60_000, 1)),
+        ((60_000, 1), 1, (60_000, 1)),
+        ((60_000, 1), 2, (120_000, 2)),
+        ((80_000_000, 160), 0.005, (5_000_000, 3)),
+        ((80_000_000, 160), 0.5, (40_000_000, 80)),
+    ],
+)
+def test_quotas_shrink_with_the_market_but_never_grow_in_it(
+    configured: tuple[int, int], share: float, scaled_to: tuple[int, int]
+) -> None:
+    """A small market keeps room for three drawdowns and the largest, where so much was configured."""
+    document = msgspec.to_builtins(CONFIGURATION.config)
+    document["funders"][0]["quota"] = dict(zip(("daily_amount", "daily_count"), configured, strict=True))
+    quota = scaled(configuration_of(document), share).config.funders[0].quota
+    assert (quota.daily_amount, quota.daily_count) == scaled_to
 
 
 def test_every_funder_capturing_is_refused() -> None:
