@@ -19,7 +19,7 @@ from market.study.referee import Account, Referee
 from market.study.scenario import Scenario, load_scenario, read_scenario, shipped, study_configuration
 from market.study.simulate import Simulation
 from rotation.clock import DAY, MINUTE, rfc3339
-from rotation.events import CaptureSignal
+from rotation.events import CaptureSignal, RiskGrade
 from rotation.outputs import CaptureAlert, CaptureEvidence, FunderEvent, FunderOutcome, FunderState
 from rotation.state import LedgerEntry
 
@@ -221,7 +221,7 @@ def test_tightening_is_confined_like_capture() -> None:
     tight = StrategicFunder(funder, scenario, [], scenario.conduct["cf-a"])
     honest = StrategicFunder(funder, scenario, [])
     someone = person(0, Random(1), scenario.population, 180)
-    kinds = [("D", "440000", 0.3), ("C", "440000", 0.0), ("D", "310000", 0.0)]
+    kinds: list[tuple[RiskGrade, str, float]] = [("D", "440000", 0.3), ("C", "440000", 0.0), ("D", "310000", 0.0)]
     for grade, region, drop in kinds:
         each = replace(someone, grade=grade, region=region)
         assert honest.passes(each, START) - tight.passes(each, START) == pytest.approx(drop)
