@@ -13,9 +13,13 @@ from capture.record import Canary, FunderRecord
 
 def p_value(called: int, seen: int, control_rate: float) -> float:
     """The chance that `called` or more of `seen` canaries are called when the funder does nothing."""
-    return math.fsum(
-        math.comb(seen, k) * control_rate**k * (1 - control_rate) ** (seen - k) for k in range(called, seen + 1)
-    )
+    return min(1.0, math.fsum(_exactly(k, seen, control_rate) for k in range(called, seen + 1)))
+
+
+def _exactly(called: int, seen: int, rate: float) -> float:
+    """The binomial probability; by logarithms, since the number of choices of a thousand exceeds a float."""
+    choices = math.lgamma(seen + 1) - math.lgamma(called + 1) - math.lgamma(seen - called + 1)
+    return math.exp(choices + called * math.log(rate) + (seen - called) * math.log1p(-rate))
 
 
 def level(called: int, alpha: float) -> float:

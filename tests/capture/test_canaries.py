@@ -1,6 +1,7 @@
 """Law: canaries accuse a funder by an exact test; falsely with a chance of `alpha`, however often one looks."""
 
 import math
+from fractions import Fraction
 from itertools import count, pairwise
 
 import pytest
@@ -25,6 +26,25 @@ from capture.record import FunderRecord
 def test_the_chance_of_so_many_calls(called: int, seen: int, rate: float, expected: float) -> None:
     """The upper tail of the binomial, worked out by hand."""
     assert canaries.p_value(called, seen, rate) == pytest.approx(expected, rel=1e-12)
+
+
+@given(st.integers(1, 200), st.floats(0.001, 0.9), st.data())
+def test_the_chance_is_exact(seen: int, rate: float, data: st.DataObject) -> None:
+    """As worked out in fractions, for any few canaries."""
+    called, share = data.draw(st.integers(0, seen)), Fraction(rate)
+    exact = sum(math.comb(seen, k) * share**k * (1 - share) ** (seen - k) for k in range(called, seen + 1))
+    assert canaries.p_value(called, seen, rate) == pytest.approx(float(exact), rel=1e-11)
+
+
+@pytest.mark.parametrize("seen", [1_029, 1_030, 10_000, 100_000])
+def test_any_number_of_canaries_can_be_tested(seen: int) -> None:
+    """Where the number of choices exceeds a float too: the median is the mean, and both ends are as known."""
+    expected = seen // 10
+    assert canaries.p_value(expected, seen, expected / seen) >= 0.5
+    assert canaries.p_value(expected + 1, seen, expected / seen) <= 0.5
+    assert canaries.p_value(0, seen, 0.01) == pytest.approx(1.0)
+    assert canaries.p_value(1, seen, 1e-5) == pytest.approx(-math.expm1(seen * math.log1p(-1e-5)))
+    assert canaries.p_value(seen, seen, 0.999) == pytest.approx(0.999**seen)
 
 
 @given(st.integers(0, 60), st.floats(0.001, 0.9))
