@@ -24,7 +24,7 @@ def segments(funder: Funder) -> list[str]:
     return [EVERYBODY, *(segment_of(grade) for grade in funder.grades)]
 
 
-def watch(record: FunderRecord, outcome: FunderOutcome, funder: Funder, rules: CapturePassRate) -> None:
+def watch(record: FunderRecord, outcome: FunderOutcome, rules: CapturePassRate) -> None:
     """Take in one answer that counts for the pass rate."""
     missed = outcome.status != "disbursed"
     reference = record.references.setdefault(outcome.risk_grade, Reference())
@@ -34,17 +34,20 @@ def watch(record: FunderRecord, outcome: FunderOutcome, funder: Funder, rules: C
             reference.missed += missed
             return
         reference.frozen = True
-    usual = usual_rate(reference, funder)
+    usual = usual_rate(reference)
     for segment in (EVERYBODY, segment_of(outcome.risk_grade)):
         _add(record.cusums.setdefault(segment, Cusum()), missed, usual, rules.odds_ratio, outcome.occurred_at)
 
 
-def usual_rate(reference: Reference, funder: Funder) -> float:
-    """The share of answers that are refusals or walk-aways when all is as usual, one standard error too high."""
-    prior = funder.pass_rate_prior
-    weight = prior.strength + reference.answered
-    rate = ((1 - prior.rate) * prior.strength + reference.missed) / weight
-    return min(0.999, max(0.001, rate + math.sqrt(rate * (1 - rate) / weight)))
+def usual_rate(reference: Reference) -> float:
+    """The share of answers that are refusals or walk-aways when all is as usual, one standard error too high.
+
+    From the funder's own answers alone: the configured prior would be held against it for good, right or wrong.
+    """
+    # Half a miss more, of one answer more (Krichevsky & Trofimov 1981): none, or nothing but misses, is chance too.
+    answered = reference.answered + 1
+    rate = (reference.missed + 0.5) / answered
+    return min(0.999, rate + math.sqrt(rate * (1 - rate) / answered))
 
 
 def threshold(record: FunderRecord, segment: str, run_days: float, now: int) -> float:

@@ -49,7 +49,7 @@ def hear(record: FunderRecord, signal: CaptureSignal, at: int) -> None:
 def _answered(record: FunderRecord, outcome: FunderOutcome, funder: Funder | None, rules: Capture) -> None:
     count(record, outcome)
     if funder is not None:
-        cusum.watch(record, outcome, funder, rules.pass_rate)
+        cusum.watch(record, outcome, rules.pass_rate)
     depart(record.cohorts.setdefault(REPORTS, {}), outcome.occurred_at)
     if outcome.canary is not None:
         canaries.saw(record, outcome.canary, outcome.occurred_at)
