@@ -7,6 +7,7 @@ from time import time
 import faust
 import msgspec
 
+from capture.ladder import pause_allowed
 from capture.learn import hear, learn
 from capture.pacing import price
 from capture.pass_rates import pass_rates
@@ -18,7 +19,7 @@ from config.rotation import Funder, RotationConfig
 from config.settings import Settings
 from rotation.clock import MINUTE
 from rotation.events import CaptureSignal
-from rotation.outputs import FunderEvent, encode
+from rotation.outputs import FunderEvent, FunderState, encode
 from rotation.policy import Policy
 from streams import metrics
 from streams.batches import Batch, Output, PartitionBatch, PartitionResult, Record
@@ -46,12 +47,23 @@ class FunderBook:
         self._stream_time = stream_time
         self._signals = topic_name(settings, "capture-signals")
         self._read_before: dict[tuple[int, bytes], tuple[bytes, FunderRecord]] = {}
+        self._said: dict[str, FunderState] = {}
 
     async def run(self, batches: faust.Stream[Batch]) -> None:
         """Count every batch; the body of the Faust agent."""
         async for batch in batches:
             async with batch:
+                for part in batch.partitions:
+                    self._look_up(part)
                 await batch.commit({part.partition: self._count(part) for part in batch.partitions})
+
+    def _look_up(self, part: PartitionBatch) -> None:
+        """Learn where the funders of a partition stand by its records, whoever wrote them, before any is judged."""
+        for key, stored in part.state.items():
+            known = self._known(part, key)
+            self._read_before[part.partition, key] = (stored, known)
+            if known.state is not None:
+                self._said[key.decode()] = known.state
 
     def _count(self, part: PartitionBatch) -> PartitionResult:
         """Fold one partition's outcomes and signals in, and say which rates changed."""
@@ -133,7 +145,8 @@ class FunderBook:
         rates = pass_rates(known, funder, config.pass_rate_window_days, now)
         told = {each.id: peers[each.id] for each in config.funders if each.id in peers}
         compared, heard = others(told, funder.id, rules), self._guide.states.get(funder.id)
-        found = review(known, compared, funder, rules, heard, now, may_pause=self._may_pause(config))
+        allowed = pause_allowed(funder.id, config, self._standings())
+        found = review(known, compared, funder, rules, heard, now, may_pause=allowed)
         outputs: list[Output] = []
         if known.judged != judged:
             outputs.append(self._say("funder-peers", funder.id, encode_peer(peer(known, rules, now)), stamp))
@@ -150,6 +163,7 @@ class FunderBook:
             metrics.CAPTURE_ALERTS.labels(alert.funder_id, alert.detector, alert.level).inc()
         version = max(found.state.version, known.state.version if known.state is not None else 0) + 1
         known.published, known.published_at, known.state = rates, now, msgspec.structs.replace(state, version=version)
+        self._said[funder.id] = known.state
         trace = tuple(known.trace)
         known.trace = []
         outputs.append(self._say("funder-states", funder.id, encode(known.state), stamp, trace))
@@ -159,7 +173,15 @@ class FunderBook:
     def _say(self, topic: str, funder_id: str, value: bytes, stamp: int, trace: Trace = ()) -> Output:
         return Output(topic_name(self._settings, topic), funder_id.encode(), value, stamp, trace)
 
-    def _may_pause(self, config: RotationConfig) -> bool:
-        """Whether the ladder may pause one more funder."""
-        paused = sum(state.state == "paused" for state in self._guide.states.values())
-        return paused + 1 <= config.capture.ladder.paused_at_most * len(config.funders)
+    def _standings(self) -> dict[str, FunderState]:
+        """Where each funder stands: what this worker has said last, until the guide has read that back, or newer.
+
+        What another worker said is known once it is read back. So in one such moment workers may pause too many.
+        """
+        known = self._guide.states
+        ahead = {
+            funder_id: said
+            for funder_id, said in self._said.items()
+            if funder_id not in known or said.version > known[funder_id].version
+        }
+        return {**known, **ahead}

@@ -2,12 +2,15 @@
 
 A suggestive alarm (fewer borrowers pass) has other explanations: a price, tighter credit, an outage. So it only
 has people look. Direct evidence takes traffic away. Nobody is paused by the ladder alone while
-`pause_needs_approval` is set, nor when too many are paused already: else a fault of ours would stop everybody.
+`pause_needs_approval` is set, nor when too many are paused already: else a fault of ours would stop everybody. No
+alarm gives a funder more traffic.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
-from rotation.outputs import FunderStateName
+from config.rotation import Ladder, RotationConfig
+from rotation.outputs import FunderState, FunderStateName
 
 Strength = Literal["suggestive", "direct"]
 
@@ -18,7 +21,7 @@ ALARM: dict[Strength, dict[FunderStateName, FunderStateName]] = {
         "watch": "watch",
         "throttled": "throttled",
         "paused": "paused",
-        "probing": "throttled",
+        "probing": "probing",
     },
     "direct": {
         "normal": "throttled",
@@ -39,6 +42,18 @@ CALM: dict[FunderStateName, FunderStateName] = {
 
 
 def after_alarm(state: FunderStateName, strength: Strength, *, may_pause: bool) -> FunderStateName:
-    """Where an alarm leads from `state`; a funder that may not be paused is throttled instead."""
+    """Where an alarm leads from `state`; a funder that may not be paused stays where it is."""
     follows = ALARM[strength][state]
-    return "throttled" if follows == "paused" and state != "paused" and not may_pause else follows
+    return state if follows == "paused" and not may_pause else follows
+
+
+def multiplier(state: FunderStateName, ladder: Ladder) -> float:
+    """The share of its weight that a funder keeps on a step."""
+    return 1.0 if state == "normal" else getattr(ladder.traffic_multiplier, state)
+
+
+def pause_allowed(funder_id: str, config: RotationConfig, states: Mapping[str, FunderState]) -> bool:
+    """Whether so few of the other funders are paused, by configuration or as of `states`, that this one may be."""
+    others = [funder for funder in config.funders if funder.id != funder_id]
+    paused = sum(funder.status == "paused" or (funder.id in states and states[funder.id].stopped) for funder in others)
+    return paused + 1 <= config.capture.ladder.paused_at_most * len(config.funders)

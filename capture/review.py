@@ -7,7 +7,7 @@ import msgspec
 
 from capture.alarms import Alarm, alarms
 from capture.cohorts import LifeTable
-from capture.ladder import CALM, after_alarm
+from capture.ladder import CALM, after_alarm, multiplier
 from capture.record import FunderRecord
 from config.rotation import Capture, Funder, Ladder
 from rotation.clock import DAY, rfc3339
@@ -35,10 +35,10 @@ def review(
 
     `others` are the pooled life tables of the funders to compare with. `heard` is the funder's last published state;
     when it is newer than ours, somebody put the funder there, and it stays until an alarm asks for more: calm moves
-    only what the ladder moved. `may_pause` tells whether another funder may be paused now. However many detectors alarm
-    at once, the funder moves by one step.
+    only what the ladder moved, and only its traffic follows changed rules. `may_pause` tells whether another funder may
+    be paused now. However many detectors alarm at once, the funder moves by one step.
     """
-    before = state = _standing(record, funder.id, heard, now)
+    before = state = _standing(record, funder.id, heard, rules.ladder, now)
     allowed = may_pause and not rules.ladder.pause_needs_approval
     found = sorted(alarms(record, others, funder, rules, now), key=lambda alarm: alarm.strength != "direct")
     for alarm in found:
@@ -58,12 +58,15 @@ def review(
     return Review(state, alerts)
 
 
-def _standing(record: FunderRecord, funder_id: str, heard: FunderState | None, now: int) -> FunderState:
-    """The newer of what we published and what others did."""
+def _standing(record: FunderRecord, funder_id: str, heard: FunderState | None, ladder: Ladder, now: int) -> FunderState:
+    """The newer of what we published, by the rules as they are now, and what others did."""
     if heard is not None and (record.state is None or heard.version > record.state.version):
-        record.by_person = heard.state != "normal"
+        record.by_person = True
         return heard
-    return record.state or FunderState(funder_id, {}, "normal", 1.0, rfc3339(now), "first outcomes", 0)
+    standing = record.state or FunderState(funder_id, {}, "normal", 1.0, rfc3339(now), "first outcomes", 0)
+    if record.by_person:
+        return standing
+    return msgspec.structs.replace(standing, traffic_multiplier=multiplier(standing.state, ladder))
 
 
 def _moved(
@@ -71,9 +74,12 @@ def _moved(
 ) -> FunderState:
     if to == state.state:
         return state
-    record.by_person = False
-    multiplier = 1.0 if to == "normal" else getattr(ladder.traffic_multiplier, to)
-    return msgspec.structs.replace(state, state=to, traffic_multiplier=multiplier, since=rfc3339(now), cause=cause)
+    traffic = multiplier(to, ladder)
+    # Where a person left it less than the step would, that word stands on: evidence gives nobody traffic.
+    record.by_person = record.by_person and state.traffic_multiplier < traffic
+    if record.by_person:
+        traffic = state.traffic_multiplier
+    return msgspec.structs.replace(state, state=to, traffic_multiplier=traffic, since=rfc3339(now), cause=cause)
 
 
 def _alert(funder_id: str, alarm: Alarm, before: FunderStateName, after: FunderStateName, now: int) -> CaptureAlert:

@@ -122,6 +122,11 @@ class FunderState(msgspec.Struct, frozen=True, omit_defaults=True):
     silent: list[SilentDetector] = []
     price: float = 0.0
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the funder is given no drawdown."""
+        return self.state == "paused" or self.traffic_multiplier <= 0
+
 
 class CaptureEvidence(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a detector saw, in numbers, and what else it could mean.

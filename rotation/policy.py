@@ -166,7 +166,6 @@ def _pass_rate(state: FunderState, funder: Funder, risk_grade: str) -> float:
 
 def _compile(funder: Funder, state: FunderState | None, risk: CaptureRisk | None) -> FunderPolicy:
     opens, closes = minutes_open(funder.open)
-    stopped = state is not None and (state.state == "paused" or state.traffic_multiplier <= 0)
     return FunderPolicy(
         funder_id=funder.id,
         regions=None if funder.regions == "all" else frozenset(funder.regions),
@@ -176,7 +175,7 @@ def _compile(funder: Funder, state: FunderState | None, risk: CaptureRisk | None
         terms=frozenset(funder.terms),
         opens=opens,
         closes=closes,
-        paused=funder.status == "paused" or stopped,
+        paused=funder.status == "paused" or (state is not None and state.stopped),
         risky=frozenset(
             grade
             for grade, share in (state.capture_risk.items() if state is not None else ())

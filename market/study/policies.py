@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from capture.cohorts import period
+from capture.ladder import pause_allowed
 from capture.learn import hear, learn
 from capture.pacing import price
 from capture.pass_rates import pass_rates
@@ -76,7 +77,8 @@ class Watching:
             state = FunderState(funder_id, rates, "normal", 1.0, rfc3339(START), "pass rates", now // DAY)
             if self._accuses:
                 compared = others(peers, funder_id, rules)
-                found = review(record, compared, funder, rules, None, now, may_pause=self._may_pause())
+                allowed = pause_allowed(funder_id, self._config, self._standings())
+                found = review(record, compared, funder, rules, None, now, may_pause=allowed)
                 state = msgspec.structs.replace(
                     found.state, pass_rates=rates, version=now // DAY, capture_risk=record.risk
                 )
@@ -99,9 +101,8 @@ class Watching:
         pacing = self._config.selection.pacing
         return 0.0 if pacing is None else price(self._records[funder_id], self._funders[funder_id], pacing, now)
 
-    def _may_pause(self) -> bool:
-        paused = sum(record.state is not None and record.state.state == "paused" for record in self._records.values())
-        return paused + 1 <= self._config.capture.ladder.paused_at_most * len(self._records)
+    def _standings(self) -> dict[str, FunderState]:
+        return {funder_id: record.state for funder_id, record in self._records.items() if record.state is not None}
 
 
 class Choice(NamedTuple):

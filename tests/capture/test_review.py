@@ -13,7 +13,7 @@ import pytest
 from capture import canaries, cusum
 from capture.record import FunderRecord, decode_funder, encode_funder
 from capture.review import Review, review
-from config.rotation import Capture, Funder
+from config.rotation import Capture, Funder, TrafficMultiplier
 from rotation.clock import DAY, rfc3339
 from rotation.events import millis
 from rotation.outputs import FunderOutcome, FunderState, FunderStateName
@@ -51,7 +51,7 @@ def fallen() -> FunderRecord:
     for number in range(2 * pass_rate.min_events):
         missed = number >= pass_rate.min_events or rng.random() < 0.2
         outcome = FunderOutcome(FUNDER.id, "A", "declined" if missed else "disbursed", T0 + number)
-        cusum.watch(record, outcome, FUNDER, pass_rate)
+        cusum.watch(record, outcome, pass_rate)
     return record
 
 
@@ -134,6 +134,23 @@ def test_a_pause_that_is_not_the_ladder_s_to_make(how: dict[str, Any]) -> None:
     assert [(alert.level, alert.state_after) for alert in found.alerts] == [("paused", "throttled")]
 
 
+@pytest.mark.parametrize("how", [{"pause_needs_approval": True}, {"may_pause": False}])
+def test_a_probe_that_may_not_be_paused_goes_on(how: dict[str, Any]) -> None:
+    """With the little traffic that it had; alert and cause say that a person must decide."""
+    probing = msgspec.structs.replace(at_step("probing"), traffic_multiplier=0.05)
+    found = reviewed(called(FunderRecord(), 2), probing, **how)
+    assert (found.state.state, found.state.traffic_multiplier) == ("probing", 0.05)
+    assert [(alert.level, alert.state_after) for alert in found.alerts] == [("paused", "probing")]
+    assert reviewed(called(FunderRecord(), 2), probing).state.state == "paused"
+
+
+def test_a_fallen_pass_rate_leaves_a_probe_as_it_is() -> None:
+    """People are to look, and it keeps the little traffic that it had."""
+    found = reviewed(fallen(), msgspec.structs.replace(at_step("probing"), traffic_multiplier=0.05))
+    assert (found.state.state, found.state.traffic_multiplier) == ("probing", 0.05)
+    assert {(alert.level, alert.state_after) for alert in found.alerts} == {("probing", "probing")}
+
+
 def test_calm_leads_back_step_by_step() -> None:
     """From paused by way of probing, each after `calm_days` without an alarm, and not a moment sooner."""
     record = called(FunderRecord(), 2)
@@ -193,3 +210,36 @@ def test_alerts_have_names_of_their_own() -> None:
     first = reviewed(called(FunderRecord(), 2)).alerts[0].alert_id
     assert reviewed(called(FunderRecord(), 2)).alerts[0].alert_id == first
     assert reviewed(called(FunderRecord(), 2), now=T0 + 1).alerts[0].alert_id != first
+
+
+def test_changed_rules_reach_who_is_on_the_step_already() -> None:
+    """Where the ladder put it; normal stays all of its weight."""
+    record, changed = called(FunderRecord(), 2), TrafficMultiplier(watch=0.4, throttled=0.2, probing=0.1, paused=0.0)
+    assert reviewed(record).state.traffic_multiplier == 0.5
+    found = reviewed(record, now=T0 + 1, traffic_multiplier=changed)
+    assert (found.state.state, found.state.traffic_multiplier, found.alerts) == ("throttled", 0.2, [])
+    calm = T0 + CONFIG.capture.ladder.calm_days * DAY
+    assert reviewed(record, now=calm, traffic_multiplier=changed).state.traffic_multiplier == 1.0
+
+
+@pytest.mark.parametrize("state", ["normal", "watch", "throttled", "probing"])
+def test_changed_rules_leave_what_a_person_wrote(state: FunderStateName) -> None:
+    """In the review that hears of it and in all later ones."""
+    record, changed = FunderRecord(), TrafficMultiplier(watch=0.4, throttled=0.2, probing=0.1, paused=0.0)
+    reviewed(record)
+    for days in (1, 2):
+        found = reviewed(record, at_step(state), now=T0 + days * DAY, traffic_multiplier=changed)
+        assert (found.state.state, found.state.traffic_multiplier) == (state, 0.5)
+
+
+def test_evidence_gives_no_traffic_that_a_person_took() -> None:
+    """Throttled by evidence, with as little traffic as the person left it, until evidence asks for less; no calm."""
+    record = FunderRecord()
+    reviewed(record)
+    by_person = msgspec.structs.replace(at_step("watch"), traffic_multiplier=0.05)
+    found = reviewed(called(record, 2), by_person)
+    assert (found.state.state, found.state.traffic_multiplier) == ("throttled", 0.05)
+    found = reviewed(record, now=T0 + 100 * DAY)
+    assert (found.state.state, found.state.traffic_multiplier) == ("throttled", 0.05)
+    found = reviewed(called(record, 1), now=T0 + 101 * DAY)
+    assert (found.state.state, found.state.traffic_multiplier) == ("paused", 0.0)
