@@ -163,11 +163,11 @@ class FunderBook:
             metrics.CAPTURE_ALERTS.labels(alert.funder_id, alert.detector, alert.level).inc()
         version = max(found.state.version, known.state.version if known.state is not None else 0) + 1
         known.published, known.published_at, known.state = rates, now, msgspec.structs.replace(state, version=version)
-        self._said[funder.id] = known.state
         trace = tuple(known.trace)
         known.trace = []
         outputs.append(self._say("funder-states", funder.id, encode(known.state), stamp, trace))
         outputs += [self._say("capture-alerts", funder.id, encode(alert), stamp, trace) for alert in found.alerts]
+        self._said[funder.id] = known.state
         return outputs
 
     def _say(self, topic: str, funder_id: str, value: bytes, stamp: int, trace: Trace = ()) -> Output:
