@@ -86,12 +86,13 @@ class FunderBook:
             if known is None:
                 known = touched[event.funder_id] = self._known(part, event.funder_id.encode())
             if isinstance(event, CaptureSignal):
-                metrics.CAPTURE_SIGNALS.labels(event.funder_id, event.kind).inc()
-                hear(known, event, record.timestamp)
+                new = hear(known, event, record.timestamp)
+                metrics.CAPTURE_SIGNALS.labels(event.funder_id, event.kind).inc(new)
             else:
                 source = Source.decode(header(record.headers, SOURCE_HEADER) or b"")
-                learn(known, event, source, configured.get(event.funder_id), rules)
-                known.trace = list(trace_headers(record.headers))
+                new = learn(known, event, source, configured.get(event.funder_id), rules)
+            if new and (trace := trace_headers(record.headers)):
+                known.trace = list(trace)
         now = clock if part.records else max(clock, self._stream_time(part.partition) if wall is None else wall)
         changes: dict[bytes, bytes | None] = {}
         for funder_id in {**touched, **dict.fromkeys(key.decode() for key in part.state)}:
@@ -156,6 +157,8 @@ class FunderBook:
         # Which detectors are silent is told along with other news: it moves with every event, and no decision.
         was = known.state.silent if known.state is not None else []
         state = msgspec.structs.replace(found.state, pass_rates=rates, capture_risk=risk, price=room, silent=was)
+        trace = tuple(known.trace)
+        known.trace = []
         if rates == known.published and state == known.state and not found.alerts:
             return outputs
         state = msgspec.structs.replace(state, silent=silent(known, compared, funder, rules))
@@ -163,8 +166,6 @@ class FunderBook:
             metrics.CAPTURE_ALERTS.labels(alert.funder_id, alert.detector, alert.level).inc()
         version = max(found.state.version, known.state.version if known.state is not None else 0) + 1
         known.published, known.published_at, known.state = rates, now, msgspec.structs.replace(state, version=version)
-        trace = tuple(known.trace)
-        known.trace = []
         outputs.append(self._say("funder-states", funder.id, encode(known.state), stamp, trace))
         outputs += [self._say("capture-alerts", funder.id, encode(alert), stamp, trace) for alert in found.alerts]
         self._said[funder.id] = known.state

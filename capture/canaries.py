@@ -28,7 +28,7 @@ def level(called: int, alpha: float) -> float:
 
 
 def saw(record: FunderRecord, customer_id: str, at: int) -> None:
-    """The funder answered a canary's drawdown at `at` (ms)."""
+    """The funder answered a canary's drawdown, which was routed to it at `at` (ms)."""
     canary = record.canaries.setdefault(customer_id, Canary())
     canary.seen_at = min(canary.seen_at or at, at)
 
@@ -36,4 +36,5 @@ def saw(record: FunderRecord, customer_id: str, at: int) -> None:
 def called(record: FunderRecord, customer_id: str, at: int) -> None:
     """A canary says to have been called at `at` (ms)."""
     canary = record.canaries.setdefault(customer_id, Canary())
+    # If any call came after the funder had seen them, the last one did.
     canary.called_at = max(canary.called_at, at)

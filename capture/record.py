@@ -39,7 +39,7 @@ class Cusum(msgspec.Struct, array_like=True):
 
 
 class Canary(msgspec.Struct, array_like=True):
-    """A member of staff: when the funder first answered a drawdown of theirs, and when they were last called (ms).
+    """A member of staff: when a drawdown that the funder answered was first routed to it, and their last call (ms).
 
     0 stands for never. A call is evidence when it came after the funder had seen them, in whichever order it is told.
     """
@@ -71,13 +71,15 @@ class FunderRecord(msgspec.Struct, array_like=True):
 
     `sources` holds, for each borrower partition, the number of the last event taken in, since re-keyed events may come
     twice. `published` are the rates last published, at `published_at` (ms); None before the first. `signals` counts the
-    direct evidence of capture by kind. `trace` are the trace headers of the last outcome since. `references` are by
-    grade, `cusums` by segment. `called` is how many `canaries` told against the funder when the ladder last looked.
-    `state` is what was last published, and `by_person` whether somebody put the funder there; `calm_since` is when it
-    was last alarmed for, or stepped back for calm (ms). `cohorts` are by grade and kind (`capture.cohorts`); `judged`
-    is the last period that ended when they were judged, and `alarms` the one in which a detector alarmed last: what
-    began before has been told. `reached` is how many times the threshold all evidence together has reached, `risk` the
-    share of each grade's borrowers that the funder is expected to capture at a drawdown.
+    direct evidence of capture by kind, `heard` are the `event_id`s of it, since signals may come twice: each with the
+    period in which it was told, those told last (`capture.learn`). `trace` are the trace headers of the last outcome or
+    signal that had any, for what it may cause. `references` are by grade, `cusums` by segment. `called` is how many
+    `canaries` told against the funder when the ladder last looked. `state` is what was last published, and `by_person`
+    whether somebody put the funder there; `calm_since` is when it was last alarmed for, or stepped back for calm (ms).
+    `cohorts` are by grade and kind (`capture.cohorts`); `judged` is the last period that ended when they were judged,
+    and `alarms` the one in which a detector alarmed last: what began before has been told. `reached` is how many times
+    the threshold all evidence together has reached, `risk` the share of each grade's borrowers that the funder is
+    expected to capture at a drawdown.
     """
 
     hours: dict[str, list[HourCount]] = msgspec.field(default_factory=dict)
@@ -99,6 +101,7 @@ class FunderRecord(msgspec.Struct, array_like=True):
     reached: int = 0
     risk: dict[str, float] = msgspec.field(default_factory=dict)
     pace: Pace = msgspec.field(default_factory=Pace)
+    heard: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 _VERSION = 1

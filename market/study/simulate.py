@@ -301,6 +301,7 @@ class Simulation:
                 self._repay(at, client, drawdown_id, owed, "settled_early")
 
     def _signal(self, at: int, client: _Client, funder_id: str, kind: Any) -> None:
+        self._events += 1
         self._router.signal(
             CaptureSignal(
                 event_id=f"signal-{self._events}",

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from capture.cohorts import PERIOD, Cohort
-from capture.learn import hear, learn
-from capture.record import FunderRecord
+from capture.cohorts import KEPT, PERIOD, Cohort
+from capture.learn import MOST_HEARD, hear, learn
+from capture.record import FunderRecord, decode_funder, encode_funder
 from market.publication import moment
 from rotation.clock import DAY
 from rotation.events import CaptureSignal
@@ -21,6 +22,12 @@ THEN, LATER = T0 // PERIOD, (T0 + 10 * DAY) // PERIOD
 def outcome(status: Any, attempt: int = 1, *, alone: bool = False) -> FunderOutcome:
     """An answer to a drawdown that was decided at T0."""
     return FunderOutcome(FUNDER.id, "A", status, NOW, attempt=attempt, decided_at=T0, alone=alone)
+
+
+def signal(kind: Any, event_id: str = "s", at: int = NOW) -> CaptureSignal:
+    """Direct evidence about what happened at `at` (ms), to a member of staff if it was a call."""
+    staff = "staff-1" if kind == "canary_contacted" else None
+    return CaptureSignal(event_id=event_id, occurred_at=moment(at), funder_id=FUNDER.id, kind=kind, customer_id=staff)
 
 
 def learnt(*events: FunderEvent) -> dict[str, dict[int, Cohort]]:
@@ -65,8 +72,7 @@ def test_an_early_settlement_is_counted_with_its_loan_and_departs_itself() -> No
 def test_a_report_is_counted_among_the_answers_of_its_period() -> None:
     """Also when it comes before them."""
     record = FunderRecord()
-    report = CaptureSignal(event_id="r", occurred_at=moment(NOW), funder_id=FUNDER.id, kind="borrower_report")
-    hear(record, report, NOW)
+    hear(record, signal("borrower_report"), NOW)
     learn(record, outcome("declined"), (0, 0), FUNDER, RULES)
     assert record.cohorts["all report"] == {NOW // PERIOD: Cohort(1, [1])}
     assert record.signals == {"borrower_report": 1}
@@ -75,6 +81,71 @@ def test_a_report_is_counted_among_the_answers_of_its_period() -> None:
 def test_other_signals_move_no_cohort() -> None:
     """They are counted, and no more."""
     record = FunderRecord()
-    signal = CaptureSignal(event_id="s", occurred_at=moment(NOW), funder_id=FUNDER.id, kind="bureau_inquiry")
-    hear(record, signal, NOW)
+    hear(record, signal("bureau_inquiry"), NOW)
     assert (record.cohorts, record.signals) == ({}, {"bureau_inquiry": 1})
+
+
+@pytest.mark.parametrize("kind", ["borrower_report", "canary_contacted", "bureau_inquiry"])
+def test_a_signal_that_comes_twice_is_heard_once(kind: str) -> None:
+    """Also when it is told again much later, and when the record was stored meanwhile; another one is heard."""
+    record = FunderRecord()
+    assert hear(record, signal(kind), NOW)
+    once = encode_funder(record)
+    record = decode_funder(once)
+    assert not hear(record, signal(kind), NOW)
+    assert not hear(record, signal(kind), NOW + (KEPT - 1) * PERIOD)
+    assert encode_funder(record) == once
+    assert hear(record, signal(kind, "another"), NOW)
+    assert record.signals == {kind: 2}
+
+
+def test_few_signals_are_remembered() -> None:
+    """Those of the periods that are judged, and of them so many at most, those told last: a record must stay small."""
+    record = FunderRecord()
+    for number in range(MOST_HEARD + 1):
+        hear(record, signal("bureau_inquiry", f"s-{number}"), NOW)
+    assert len(record.heard) == MOST_HEARD
+    assert not hear(record, signal("bureau_inquiry", f"s-{MOST_HEARD}"), NOW)
+    assert not hear(record, signal("bureau_inquiry", "s-1"), NOW)
+    hear(record, signal("bureau_inquiry", "late"), NOW + KEPT * PERIOD)
+    assert list(record.heard) == ["late"]
+
+
+@pytest.mark.parametrize(("happened", "counted"), [(T0, THEN), (NOW, NOW // PERIOD), (NOW + DAY, NOW // PERIOD)])
+def test_a_report_belongs_to_the_time_when_it_happened(happened: int, counted: int) -> None:
+    """Not to that when it was told; and nothing has happened later than it was told."""
+    record = FunderRecord()
+    hear(record, signal("borrower_report", at=happened), NOW)
+    assert record.cohorts["all report"] == {counted: Cohort(0, [1])}
+
+
+def test_a_report_of_a_forgotten_time_brings_no_cohort_back() -> None:
+    """Its answers are forgotten, and reports without answers would be too many."""
+    record = FunderRecord(judged=NOW // PERIOD)
+    hear(record, signal("borrower_report", at=NOW - KEPT * PERIOD), NOW)
+    assert record.cohorts == {}
+    hear(record, signal("borrower_report", "r", at=NOW - (KEPT - 1) * PERIOD), NOW)
+    assert list(record.cohorts["all report"]) == [NOW // PERIOD - KEPT + 1]
+
+
+@pytest.mark.parametrize(
+    ("calls", "tells"),
+    [
+        ([T0 - DAY], False),
+        ([T0 + DAY], True),
+        ([T0 - DAY, T0 + DAY], True),
+        ([T0 + DAY, T0 - DAY], True),
+        ([NOW + DAY], True),
+    ],
+)
+@pytest.mark.parametrize("answered_first", [True, False])
+def test_a_call_tells_by_when_it_came(calls: list[int], tells: bool, answered_first: bool) -> None:
+    """Not by when it is told: it must be after the drawdown was routed to the funder, be it before the answer."""
+    answer = msgspec.structs.replace(outcome("disbursed"), canary="staff-1")
+    record = FunderRecord()
+    if answered_first:
+        learn(record, answer, (0, 0), FUNDER, RULES)
+    for number, at in enumerate(calls):
+        hear(record, signal("canary_contacted", f"call-{number}", at), NOW)
+    learn(record, answer, (0, 0), FUNDER, RULES)
+    assert record.canaries["staff-1"].tells == tells

@@ -10,16 +10,18 @@ from rotation.events import CaptureSignal
 from rotation.outputs import CaptureAlert, FunderState, encode
 from tests.processes import loanrouter
 from tests.rotation.world import grant, outcome, request
-from tests.worker.service import Item, Service
+from tests.worker.service import TRACE, Headers, Item, Service
 
 ACCUSED = "cf-west"
 STAFF = 4
+SIGNALS = f'loanrouter_capture_signals_total{{funder="{ACCUSED}"}}'
 
 
 def test_a_funder_that_calls_canaries_is_throttled(stream: Service) -> None:
     """Four members of staff drew money there. Two are called: it is throttled. So are the others: a person must decide.
 
-    The person sets the funder free, and it stays free.
+    The person sets the funder free, and it stays free. A call that is told again counts once. What the calls cause
+    carries their trace.
     """
     at = max(stream.day() for _ in range(7))  # other tests may have let some days pass
     staff = [stream.customer() for _ in range(STAFF)]
@@ -33,11 +35,16 @@ def test_a_funder_that_calls_canaries_is_throttled(stream: Service) -> None:
         assert decision.funder_id == ACCUSED
         stream.tell(outcome(f"dd-{customer_id}", ACCUSED, "disbursed", at + 2, customer_id=customer_id))
     stream.settle(*staff)
-    calls = [call(customer_id, at + hours * HOUR) for hours, customer_id in enumerate(staff, 1)]
-    stream.publish(*calls[:2])
+    before = stream.workers.metric("only", SIGNALS)
+    calls = [call(customer_id, at + hours * HOUR, TRACE) for hours, customer_id in enumerate(staff, 1)]
+    stream.publish(*calls[:2], *calls[:1])
     stream.until(lambda: [state for state in standings(stream)[-1:] if state.state == "throttled"])
     stream.publish(*calls[2:])
     alert = stream.until(lambda: full_alert(stream))
+    throttled, *_ = [said for said in stream.said("funder-states") if b'"throttled"' in (said.value or b"")]
+    (told,) = [said for said in stream.said("capture-alerts") if alert.alert_id.encode() in (said.value or b"")]
+    assert (throttled.headers, told.headers) == (TRACE, TRACE)
+    assert stream.workers.metric("only", SIGNALS) == before + STAFF
     assert (alert.funder_id, alert.detector, alert.segment) == (ACCUSED, "canary", "canaries")
     assert (alert.level, alert.state_after) == ("paused", "throttled"), "a pause needs a person here"
     assert alert.evidence.events == STAFF
@@ -89,7 +96,7 @@ def _paced(document: dict[str, Any]) -> None:
     next(each for each in document["funders"] if each["id"] == "trust-south")["quota"]["daily_count"] = 1
 
 
-def call(customer_id: str, at: int) -> Item:
+def call(customer_id: str, at: int, headers: Headers = ()) -> Item:
     """A member of staff reports a call."""
     signal = CaptureSignal(
         event_id=f"call-{customer_id}",
@@ -98,7 +105,7 @@ def call(customer_id: str, at: int) -> Item:
         kind="canary_contacted",
         customer_id=customer_id,
     )
-    return Item("capture-signals", encode(signal), ACCUSED.encode(), at)
+    return Item("capture-signals", encode(signal), ACCUSED.encode(), at, headers)
 
 
 def full_alert(stream: Service) -> CaptureAlert | None:
