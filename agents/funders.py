@@ -1,7 +1,6 @@
 """The funders' agent: from what borrowers' agents tell of each funder, and signals, to its standing and alerts."""
 
 from collections import Counter
-from collections.abc import Callable
 from time import time
 
 import faust
@@ -38,13 +37,15 @@ _clock_decoder = msgspec.msgpack.Decoder(int)
 
 
 class FunderBook:
-    """Keeps what is known of each funder."""
+    """Keeps what is known of each funder.
 
-    def __init__(self, settings: Settings, guide: Guide, stream_time: Callable[[int], int]) -> None:
-        """`stream_time` tells how far (ms) the borrowers' records of a partition number have come."""
+    With the stream clock a funder's time is the furthest that this worker knows of: that of the borrowers' partitions
+    that it holds, and of all outcomes and signals that it has read.
+    """
+
+    def __init__(self, settings: Settings, guide: Guide) -> None:
         self._settings = settings
         self._guide = guide
-        self._stream_time = stream_time
         self._signals = topic_name(settings, "capture-signals")
         self._read_before: dict[tuple[int, bytes], tuple[bytes, FunderRecord]] = {}
         self._said: dict[str, FunderState] = {}
@@ -69,8 +70,9 @@ class FunderBook:
         """Fold one partition's outcomes and signals in, and say which rates changed."""
         clock = _clock_decoder.decode(part.memo) if part.memo else 0
         wall = int(time() * 1000) if self._settings.clock == "wall" else None
+        reached = self._guide.reached if wall is None else wall
         told = max((record.timestamp for record in part.records), default=0)
-        policy = self._guide.plan.at(max(clock, told, self._stream_time(part.partition) if wall is None else wall))
+        policy = self._guide.plan.at(max(clock, told, reached))
         configured = {funder.id: funder for funder in policy.config.funders}
         rules = policy.config.capture
         touched: dict[str, FunderRecord] = {}
@@ -93,7 +95,8 @@ class FunderBook:
                 new = learn(known, event, source, configured.get(event.funder_id), rules)
             if new and (trace := trace_headers(record.headers)):
                 known.trace = list(trace)
-        now = clock if part.records else max(clock, self._stream_time(part.partition) if wall is None else wall)
+        self._guide.reach(clock)
+        now = clock if part.records else max(clock, reached)
         changes: dict[bytes, bytes | None] = {}
         for funder_id in {**touched, **dict.fromkeys(key.decode() for key in part.state)}:
             key = funder_id.encode()

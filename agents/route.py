@@ -56,11 +56,6 @@ class Router:
                     self._tenures.clear()
                     raise
 
-    def stream_time(self, partition: int) -> int:
-        """Stream time (ms) of a partition number that we hold; 0 before its first batch."""
-        tenure = self._tenures.get(partition)
-        return 0 if tenure is None else tenure.clock
-
     def held(self, partitions: Iterable[int]) -> int:
         """How many borrowers on these partition numbers have a drawdown that is held."""
         return sum(self._tenures[each].held for each in partitions if each in self._tenures)

@@ -139,7 +139,6 @@ class Share:
         for turn in self._turns.values():
             self._tenure.set_wake(turn.customer_id, turn.borrower.wake_at)
         self._tenure.phase = self._stages[-1]
-        self._tenure.clock = self._memo.clock
         self._tenure.reached = max(self._reached, self._due)
         for topic, number in self._unknown_fields.items():
             metrics.UNKNOWN_FIELDS.labels(topic).inc(number)

@@ -17,8 +17,6 @@ class Tenure:
         self.generation = generation
         #: When the last records came; a partition just taken over may have many waiting.
         self.last_records = now
-        #: Stream time (ms) after the last batch.
-        self.clock = 0
         #: Stream time (ms) up to which what falls due was looked at, be it that a clock alone moved it.
         self.reached = 0
         #: In which phase of the plan its held drawdowns were last considered.

@@ -137,10 +137,7 @@ class Vitals:
 
     async def _ask_for_usage(self) -> dict[str, Usage]:
         """What each funder holds of its quotas now; nothing when it is not known."""
-        if self._app.settings.clock == "wall":
-            now = int(time() * 1000)
-        else:
-            now = max(map(self._router.stream_time, self._held()), default=0)
+        now = int(time() * 1000) if self._app.settings.clock == "wall" else self._guide.reached
         if not now:
             return {}
         try:

@@ -70,7 +70,7 @@ def worker_app(settings: Settings, guide: Guide, book: RedisBook, spans: Tracing
 
     @app.batch_agent("funders", topics=["funder-outcomes", "capture-signals"], table="funders")
     async def funders(batches: faust.Stream[Batch]) -> None:
-        await FunderBook(settings, guide, router.stream_time).run(batches)
+        await FunderBook(settings, guide).run(batches)
 
     @app.page("/metrics")
     async def metrics(view: View, request: Request) -> Response:
@@ -88,6 +88,7 @@ def worker_app(settings: Settings, guide: Guide, book: RedisBook, spans: Tracing
     app.readiness.register("lag", vitals.waits)
     app.readiness.register("reservations", reservations.waits_for)
     guide.on_change = app.request_tick
+    guide.on_time = app.batch_agents["funders"].tick.set
     return app
 
 

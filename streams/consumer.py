@@ -110,20 +110,19 @@ class BatchConsumer(driver.Consumer):
                 fetch = None
                 await self._until_resumed()
                 continue
-            if agent.tick.is_set():
-                agent.tick.clear()
-                # Time alone does not move a partition of which records wait.
-                quiet: dict[int, list[Record]] = {
-                    tp.partition: [] for tp in tps if tp.partition not in waiting.partitions
-                }
-                agent.hand_on(self._batch(agent, quiet, self.app.consumer_generation_id))
-                continue
             if fetch is None:
                 if generation != self.app.consumer_generation_id:
                     waiting.clear()
                     generation = self.app.consumer_generation_id
                 fetch = asyncio.ensure_future(self._thread.fetch({tp for tp in tps if not waiting.holds(tp)}, tps))
                 fetch.add_done_callback(self._note_fetched)
+            if agent.tick.is_set() and not fetch.done():  # however many ticks there are, records get their turn
+                agent.tick.clear()
+                # Time alone does not move a partition of which records wait.
+                quiet = {tp.partition for tp in tps} - waiting.partitions
+                nothing: dict[int, list[Record]] = {partition: [] for partition in quiet}
+                agent.hand_on(self._batch(agent, nothing, self.app.consumer_generation_id))
+                continue
             tick = asyncio.ensure_future(agent.tick.wait())
             try:
                 await asyncio.wait((fetch, tick), return_when=asyncio.FIRST_COMPLETED)

@@ -19,6 +19,7 @@ from config.problems import ConfigError
 from config.revisions import encode_record
 from config.rotation import Revision
 from config.settings import Settings
+from rotation.clock import MINUTE
 from rotation.events import millis
 from rotation.outputs import FunderState
 from rotation.plan import Plan
@@ -31,9 +32,15 @@ from streams.topics import topic_name
 
 log = logging.getLogger("loanrouter.guide")
 
+#: How far stream time goes at least (ms) from one call of `on_time` to the next.
+STEP = MINUTE // 4
+
 
 class Guide:
-    """Follows `rotation-config`, `funder-states` and `funder-peers`. `plan` is always the newest of the first two."""
+    """Follows `rotation-config`, `funder-states` and `funder-peers`. `plan` is always the newest of the first two.
+
+    `on_change` is called when one of these two has changed, `on_time` when stream time goes on.
+    """
 
     def __init__(self, settings: Settings, first: Callable[[], Revision]) -> None:
         """`first` gives the first revision, for an empty log."""
@@ -54,6 +61,7 @@ class Guide:
         self._consumer: AIOKafkaConsumer | None = None
         self._follower: asyncio.Task[None] | None = None
         self.on_change: Callable[[], None] = lambda: None
+        self.on_time: Callable[[], None] = lambda: None
 
     @property
     def plan(self) -> Plan:
@@ -67,12 +75,20 @@ class Guide:
         """What holds at the latest stream time that was reached."""
         return self.plan.at(self._reached)
 
+    @property
+    def reached(self) -> int:
+        """The furthest stream time (ms) that was reached; 0 before the first."""
+        return self._reached
+
     def reach(self, now: int) -> None:
         """Stream time has come to `now` (ms) somewhere in this worker."""
+        goes_on = now // STEP > self._reached // STEP
         self._reached = max(self._reached, now)
         revision = self.policy.revision.id
         CONFIG_REVISION.set(revision)
         CONFIG_SINCE.set(self._made_active[revision])
+        if goes_on:
+            self.on_time()
 
     @property
     def states(self) -> dict[str, FunderState]:

@@ -177,6 +177,29 @@ def test_a_tick_has_every_partition_and_no_records(cluster: Cluster) -> None:
     asyncio.run(run())
 
 
+def test_records_come_however_many_ticks_are_requested(cluster: Cluster) -> None:
+    """And ticks however many records there are: each gets its turn."""
+
+    async def run() -> None:
+        await cluster.create_topics()
+        await cluster.publish(2000)
+        sizes: list[int] = []
+
+        async def tick_again(batch: Batch) -> None:
+            sizes.append(sum(len(part.records) for part in batch.partitions))
+            app.request_tick()
+
+        app = counting_app(cluster.settings, before=tick_again)
+        async with running(app):
+            app.request_tick()
+            await until(lambda: sum(sizes) == 2000)
+            ticks = sizes.count(0)
+            await cluster.publish(1, start=2000)
+            await until(lambda: sum(sizes) == 2001 and sizes.count(0) > ticks)
+
+    asyncio.run(run())
+
+
 def test_a_very_large_batch_is_split_and_counts_once(cluster: Cluster) -> None:
     """Changes and outputs beyond the largest Kafka batch are written in several, and survive a restart."""
 

@@ -51,7 +51,7 @@ class Market:
 
     def restart(self) -> None:
         """Another worker goes on with the same tables, and knows nothing else that the first one knew."""
-        self._book = FunderBook(SETTINGS, self._guide, lambda _: T0)
+        self._book = FunderBook(SETTINGS, self._guide)
 
     def read_back(self) -> None:
         """The guide reads all that was published."""
