@@ -102,7 +102,9 @@ class FunderBook:
             key = funder_id.encode()
             known = touched.get(funder_id) or self._known(part, key)
             funder = configured.get(funder_id)
-            due = funder is not None and (known.published is None or now >= known.published_at + REFRESH)
+            since = now - known.published_at
+            heard = since > 0 and self._unheard(funder_id, known)  # alerts of one moment would have the same id
+            due = funder is not None and (known.published is None or since >= REFRESH or heard)
             if funder is not None and due:
                 outputs += self._refresh(funder, known, now, wall or now, policy.config)
             stored = encode_funder(known) if due or funder_id in touched else part.state[key]
@@ -148,7 +150,7 @@ class FunderBook:
         judged = known.judged
         rates = pass_rates(known, funder, config.pass_rate_window_days, now)
         told = {each.id: peers[each.id] for each in config.funders if each.id in peers}
-        compared, heard = others(told, funder.id, rules), self._guide.states.get(funder.id)
+        compared, heard = others(told, funder.id, rules), self._guide.newest.get(funder.id)
         allowed = pause_allowed(funder.id, config, self._standings())
         found = review(known, compared, funder, rules, heard, now, may_pause=allowed)
         outputs: list[Output] = []
@@ -177,12 +179,17 @@ class FunderBook:
     def _say(self, topic: str, funder_id: str, value: bytes, stamp: int, trace: Trace = ()) -> Output:
         return Output(topic_name(self._settings, topic), funder_id.encode(), value, stamp, trace)
 
+    def _unheard(self, funder_id: str, known: FunderRecord) -> bool:
+        """Whether a person has put the funder somewhere, which is not to wait: it may stand behind a word of ours."""
+        newest = self._guide.newest.get(funder_id)
+        return newest is not None and known.state is not None and newest.version > known.state.version
+
     def _standings(self) -> dict[str, FunderState]:
         """Where each funder stands: what this worker has said last, until the guide has read that back, or newer.
 
         What another worker said is known once it is read back. So in one such moment workers may pause too many.
         """
-        known = self._guide.states
+        known = self._guide.newest
         ahead = {
             funder_id: said
             for funder_id, said in self._said.items()

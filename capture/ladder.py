@@ -9,7 +9,10 @@ alarm gives a funder more traffic.
 from collections.abc import Mapping
 from typing import Literal
 
+import msgspec
+
 from config.rotation import Ladder, RotationConfig
+from rotation.clock import rfc3339
 from rotation.outputs import FunderState, FunderStateName
 
 Strength = Literal["suggestive", "direct"]
@@ -57,3 +60,9 @@ def pause_allowed(funder_id: str, config: RotationConfig, states: Mapping[str, F
     others = [funder for funder in config.funders if funder.id != funder_id]
     paused = sum(funder.status == "paused" or (funder.id in states and states[funder.id].stopped) for funder in others)
     return paused + 1 <= config.capture.ladder.paused_at_most * len(config.funders)
+
+
+def moved(state: FunderState, to: FunderStateName, cause: str, ladder: Ladder, now: int) -> FunderState:
+    """The funder on another step since `now` (ms); all else as it was."""
+    traffic = multiplier(to, ladder)
+    return msgspec.structs.replace(state, state=to, traffic_multiplier=traffic, since=rfc3339(now), cause=cause)

@@ -7,7 +7,7 @@ import msgspec
 
 from capture.alarms import Alarm, alarms
 from capture.cohorts import LifeTable
-from capture.ladder import CALM, after_alarm, multiplier
+from capture.ladder import CALM, after_alarm, moved, multiplier
 from capture.record import FunderRecord
 from config.rotation import Capture, Funder, Ladder
 from rotation.clock import DAY, rfc3339
@@ -74,12 +74,12 @@ def _moved(
 ) -> FunderState:
     if to == state.state:
         return state
-    traffic = multiplier(to, ladder)
+    after = moved(state, to, cause, ladder, now)
     # Where a person left it less than the step would, that word stands on: evidence gives nobody traffic.
-    record.by_person = record.by_person and state.traffic_multiplier < traffic
+    record.by_person = record.by_person and state.traffic_multiplier < after.traffic_multiplier
     if record.by_person:
-        traffic = state.traffic_multiplier
-    return msgspec.structs.replace(state, state=to, traffic_multiplier=traffic, since=rfc3339(now), cause=cause)
+        after = msgspec.structs.replace(after, traffic_multiplier=state.traffic_multiplier)
+    return after
 
 
 def _alert(funder_id: str, alarm: Alarm, before: FunderStateName, after: FunderStateName, now: int) -> CaptureAlert:

@@ -36,11 +36,11 @@ def _signed(reason_required: bool) -> Callable[[Callable[..., None]], Callable[.
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         for option in (
             click.option("--json", "as_json", is_flag=True, help="Print what came of it as a JSON object."),
-            click.option("--reason", required=reason_required, callback=_not_blank, help=why),
+            click.option("--reason", required=reason_required, callback=not_blank, help=why),
             click.option(
                 "--author",
                 default=getpass.getuser,
-                callback=_not_blank,
+                callback=not_blank,
                 help="Who does it; by default the user of this session. By way of a console it is the token's.",
             ),
         ):
@@ -50,7 +50,8 @@ def _signed(reason_required: bool) -> Callable[[Callable[..., None]], Callable[.
     return decorate
 
 
-def _not_blank(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+def not_blank(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """The callback of an option that must say something."""
     if value is not None and not value.strip():
         raise click.BadParameter(f"{parameter.name} may not be blank")
     return value

@@ -25,6 +25,7 @@ SUBCOMMANDS = {
     "synthetic": Subcommand("cli.synthetic:synthetic", "A synthetic borrower, to measure the whole path."),
     "console": Subcommand("cli.console:console", "The web console for risk officers."),
     "config": Subcommand("cli.config:config", "Check, show, compare and change rotation configurations."),
+    "funders": Subcommand("cli.funders:funders", "Show and set where funders stand on the response ladder."),
     "explain": Subcommand("cli.explain:explain", "Explain one drawdown's decisions, funder by funder."),
     "replay": Subcommand("cli.replay:replay", "Decide a recorded log again, byte for byte."),
     "market": Subcommand("cli.market:market", "Compare policies on a simulated market of strategic funders."),

@@ -53,6 +53,10 @@ class Guide:
         self.peers: dict[str, Peer] = {}
         self._lifecycle = Lifecycle()
         self._known: dict[str, FunderState] = {}
+        self.newest: dict[str, FunderState] = {}
+        """Of each funder the record with the highest version. A worker that had not read a person's word when it
+        published has its record behind that one, with a lower version: decisions obey the last record, and the
+        funder's agent puts it right."""
         self._version = -1
         self._plan: Plan | None = None
         self._policies: dict[int, Policy] = {}
@@ -191,6 +195,9 @@ class Guide:
             _refused("funder-states", record, error)
         else:
             self._known = {**self._known, state.funder_id: state}
+            newest = self.newest.get(state.funder_id)
+            if newest is None or state.version >= newest.version:
+                self.newest[state.funder_id] = state
             self._version = record.offset
 
     def _take_peer(self, record: Any) -> None:

@@ -33,6 +33,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "config resume": ("cf-west", "--reason", "a test"),
     "config watch": (),
     "config rotation": ("off", "--reason", "a test"),
+    "funders list": (),
+    "funders set": ("cf-west", "normal", "--reason", "a test", "--yes"),
     "explain": ("dd-1",),
     "replay": (),
     "what-if": ("config/rotation.yaml",),
@@ -54,7 +56,7 @@ ASKING = [
     for name in COMMANDS
     if name not in ("config check", "config diff", "worker", "synthetic", "demo") and not name.startswith("market")
 ]
-GROUPS = ["topics", "config", "market", "dead-letters"]
+GROUPS = ["topics", "config", "funders", "market", "dead-letters"]
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +143,9 @@ def test_json_is_offered(name: str) -> None:
         ("topics nonsense", "No such command 'nonsense'"),
         ("config check", "Missing argument 'FILE'"),
         ("config check no-such-file", "no-such-file: cannot be read"),
+        ("funders set cf-west nonsense --reason x", "'normal', 'watch', 'throttled', 'paused', 'probing'"),
+        ("funders set cf-west normal", "Missing option '--reason'"),
+        ("funders set cf-west normal --yes --reason=", "reason may not be blank"),
         ("explain", "Missing argument 'DRAWDOWN_ID'"),
         ("explain dd-1 --log no-such-file", "'no-such-file' does not exist"),
         ("explain dd-1 --log README.md", "README.md cannot be read as a log: line 1"),

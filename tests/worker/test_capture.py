@@ -96,16 +96,16 @@ def _paced(document: dict[str, Any]) -> None:
     next(each for each in document["funders"] if each["id"] == "trust-south")["quota"]["daily_count"] = 1
 
 
-def call(customer_id: str, at: int, headers: Headers = ()) -> Item:
+def call(customer_id: str, at: int, headers: Headers = (), funder_id: str = ACCUSED) -> Item:
     """A member of staff reports a call."""
     signal = CaptureSignal(
         event_id=f"call-{customer_id}",
         occurred_at=moment(at),
-        funder_id=ACCUSED,
+        funder_id=funder_id,
         kind="canary_contacted",
         customer_id=customer_id,
     )
-    return Item("capture-signals", encode(signal), ACCUSED.encode(), at, headers)
+    return Item("capture-signals", encode(signal), funder_id.encode(), at, headers)
 
 
 def full_alert(stream: Service) -> CaptureAlert | None:
