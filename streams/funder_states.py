@@ -45,7 +45,7 @@ async def read_standings(settings: Settings) -> Standings:
             told.append(record.timestamp)
     wall = int(time.time() * 1000)
     now = max(told, default=wall) if settings.clock == "stream" else wall
-    return Standings(active and active.config, states, versions, now)
+    return Standings(None if active is None else active.config, states, versions, now)
 
 
 async def put_standing(settings: Settings, make: Callable[[Standings], FunderState]) -> FunderState:

@@ -158,6 +158,8 @@ COMMANDS = {
     "`config show`, `log`": ["config", "log"],
     "`config propose` and what follows": ["config", "propose", str(CONFIG), "--reason", "a test"],
     "`explain`, `replay`, `export`, `what-if`, `shadow`": ["replay", "--check"],
+    "`funders list`": ["funders", "list"],
+    "`funders set`": ["funders", "set", "cf-west", "paused", "--reason", "a test", "--yes"],
     "`dead-letters list`": ["dead-letters", "list"],
     "`dead-letters replay`": ["dead-letters", "replay", "--yes"],
 }
