@@ -127,7 +127,9 @@ PAGES = {
     "Switch rotation off": "关闭轮转",
     "Switch rotation on": "打开轮转",
     "The check does not answer.": "检查服务没有响应。",
-    "It stands on the response ladder; to resume it here does not undo that, but this command does:": "该资方处于应对阶梯上，在此恢复不会解除，需使用命令：",
+    "It stands on the response ladder; to resume it here does not undo that, but this command does:": (
+        "该资方处于应对阶梯上，在此恢复不会解除，需使用命令："
+    ),
     "The whole text": "全文",
     "This drawdown is not among the latest; the command line can look further back: loanrouter explain DRAWDOWN_ID": (
         "该借款不在近期记录中；命令行可以查更早的：loanrouter explain DRAWDOWN_ID"

@@ -91,9 +91,7 @@ def test_set_changes_the_step_alone(kafka: Settings) -> None:
     assert done.exit_code == 0, done.output
     state = msgspec.json.decode(done.stdout, type=FunderState)
     cause = "by a person: looked into"
-    assert state == msgspec.structs.replace(
-        STATE, state="probing", traffic_multiplier=0.05, cause=cause, version=1070
-    )
+    assert state == msgspec.structs.replace(STATE, state="probing", traffic_multiplier=0.05, cause=cause, version=1070)
     assert written(kafka)[-1] == (AT, done.stdout.strip().encode())
     funders(kafka, "set", "cf-west", "normal", "--reason", "x", "--yes")
     assert msgspec.json.decode(written(kafka)[-1][1] or b"", type=FunderState).traffic_multiplier == 1.0

@@ -35,7 +35,9 @@ def test_a_person_puts_a_funder_where_it_stays(stream: Service) -> None:
     later = stream.until(lambda: later_than(stream, word, since=at))
     assert (later.state, later.cause) == ("watch", "by a person: looked into")
 
-    stream.publish(*(call(customer_id, at + hours * HOUR, FUNDER) for hours, customer_id in enumerate(staff, 1)))
+    stream.publish(
+        *(call(customer_id, at + hours * HOUR, funder_id=FUNDER) for hours, customer_id in enumerate(staff, 1))
+    )
     harder = stream.until(lambda: [each for each in standings(stream, of=FUNDER)[-1:] if each.state == "throttled"])[0]
     assert harder.cause.startswith("canary of canaries")
 
@@ -131,7 +133,7 @@ def told(stream: Service, state: str) -> FunderState:
 def taken_over(stream: Service, word: FunderState) -> FunderState:
     """The worker's next record after it has read all words; a signal that tells nothing lets time pass."""
     stream.wait_guided()
-    stream.publish(call(stream.customer(), stream.day(), FUNDER))
+    stream.publish(call(stream.customer(), stream.day(), funder_id=FUNDER))
     return stream.until(lambda: later_than(stream, word))
 
 
