@@ -122,7 +122,7 @@ class _Followed:
             while True:
                 asked = steps.send(self._answer(asked))
         except StopIteration:
-            turn.operations.clear()
+            turn.take_operations()
 
     def _answer(self, asked: Reserve) -> Reserved:
         recorded = self._answers.get((asked.id, asked.now, self._position))

@@ -5,7 +5,7 @@ borrower records, decisions, advice, outcomes for the funders' agent, dead lette
 """
 
 from collections.abc import Iterable, Mapping
-from itertools import islice
+from heapq import merge
 from time import monotonic, time
 
 import faust
@@ -27,8 +27,6 @@ from streams.metrics import BATCH_RECORDS, BATCH_SECONDS
 #: wait to be read are older than now, and must not find their drawdowns expired. Nothing is read while a batch is in
 #: work, be it for hours because Redis is away, so that time does not count.
 QUIET_SECONDS = 2.0
-#: How many borrowers' turns run side by side, for one call to the book: more of them outgrow the processor's cache.
-AT_ONCE = 256
 _DECODE, _CORE, _RESERVE = (BATCH_SECONDS.labels("route", stage) for stage in ("decode", "core", "reserve"))
 
 
@@ -73,9 +71,8 @@ class Router:
         decoded = monotonic()
         self._reserving = 0.0
         for phase in plan.phases:
-            turns = (turn for share in shares for turn in share.turns(phase))
-            while some := list(islice(turns, AT_ONCE)):
-                await self._run(batch, waves(some), phase.policy.limits)
+            lives = merge(*[share.turns(phase) for share in shares], key=lambda life: life.first)
+            await self._run(batch, waves(lives), phase.policy.limits)
         results = {share.partition: share.result() for share in shares}
         decided = monotonic()
         await batch.commit(results)

@@ -10,11 +10,13 @@ from agents.tenure import Tenure
 from agents.trail import Trail
 from config.settings import Settings
 from rotation.decide import Steps
-from rotation.events import BorrowerEvent, CaptureSignal, DrawdownRequest
+from rotation.events import BorrowerEvent, CaptureSignal, CreditGrant, DrawdownRequest
+from rotation.fold import Moment
 from rotation.outputs import FunderEvent, FunderOutcome, encode
 from rotation.plan import Phase, Plan
 from rotation.state import decode_borrower, encode_borrower
-from rotation.turn import Said, Turn
+from rotation.turn import BEFORE_EVENTS, Said, Turn
+from rotation.waves import FOREVER, Life
 from streams import metrics
 from streams.batches import Output, PartitionBatch, PartitionResult, Record
 from streams.codec import AHEAD, BadInput, decode
@@ -24,11 +26,16 @@ from streams.topics import BORROWER_INPUTS, topic_name
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One usable record: its event, and where the partition stood with it."""
+    """One usable record: its event, where the partition stood with it, and its place among those of its batch."""
 
     record: Record
     event: BorrowerEvent
     position: Position
+    place: int
+
+
+#: The moments of a borrower who asks nothing of the book.
+NEVER = [FOREVER]
 
 
 class Memo(msgspec.Struct, array_like=True):
@@ -82,6 +89,7 @@ class Share:
         self._tally: Counter[tuple[metrics.Counted, tuple[str, ...]]] = Counter()
         self._said: list[Said] = []
         self._caused: list[tuple[int, Trace]] = []
+        self._gathered = 0
         self._begin = self._position(None)
         self._reached = max(self._memo.clock, tenure.reached)
         inputs = {topic_name(settings, name): index for index, name in enumerate(BORROWER_INPUTS)}
@@ -90,11 +98,12 @@ class Share:
         self._due = max(self._memo.clock, elapsed or 0)
         self._stages = plan.stages(self._reached, max(self._reached, self._due))
 
-    def turns(self, phase: Phase) -> Iterator[tuple[int, Turn, Steps[None]]]:
+    def turns(self, phase: Phase) -> Iterator[Life[int]]:
         """The turn in this phase of each borrower that has an event here, or a drawdown that fell due.
 
-        After a change of configuration or funder states also of each that has a drawdown held. The phases of the plan
-        are to be asked for in their order, when all turns in the one before are done.
+        After a change of configuration or funder states also of each that has a drawdown held. They come in the order
+        in which they may first ask the book. The phases of the plan are to be asked for in their order, when all turns
+        in the one before are done.
         """
         stage = next((n for n, each in enumerate(self._stages) if each is phase), None)
         if stage is None:
@@ -105,19 +114,29 @@ class Share:
         if len(self._stages) > 1:
             steps = {id_: some for id_, all_ in steps.items() if (some := self._in_stage(stage, all_))}
         retry: int | None = phase.since
+        may_hold = {*self._tenure.waiting(), *self._turns}
         if stage == 0:
             retry = None if self._tenure.phase == phase else self._begin.now if self._part.records else until
             woken = self._tenure.due(until) if retry is None else self._tenure.waiting()
         else:
-            held = [customer_id for customer_id, turn in self._turns.items() if turn.borrower.wake_at is not None]
-            woken = [*held, *self._tenure.waiting()]
-        for customer_id in dict.fromkeys((*steps, *woken)):
+            held = ((customer_id, turn.borrower.wake_at) for customer_id, turn in self._turns.items())
+            woken = {**self._tenure.waiting(), **{customer_id: at for customer_id, at in held if at is not None}}
+        moments = {customer_id: _moments(some, holds=customer_id in may_hold) for customer_id, some in steps.items()}
+        for customer_id, at in woken.items():
+            first = (at if retry is None else min(at, retry), BEFORE_EVENTS)
+            moments[customer_id] = [first, *moments.get(customer_id, ())]
+        for customer_id in sorted(moments, key=lambda each: moments[each] or NEVER):
             turn, policy = self._turns.get(customer_id), phase.of(customer_id)
             if turn is None:
                 borrower = decode_borrower(self._part.state.get(customer_id.encode()))
                 turn = self._turns[customer_id] = Turn(customer_id, borrower, policy)
             turn.policy = policy
-            yield self.partition, turn, self._run(turn, steps.get(customer_id, ()), retry, until)
+            yield Life(
+                self.partition,
+                turn,
+                self._run(turn, steps.get(customer_id, ()), retry, until),
+                moments[customer_id],
+            )
 
     @property
     def due(self) -> int:
@@ -165,7 +184,9 @@ class Share:
         if isinstance(event, DrawdownRequest) and event.exclude_funders:
             unknown = sum(funder_id not in policy.limits for funder_id in event.exclude_funders)
             self._tally[metrics.UNKNOWN_EXCLUSIONS, ()] += unknown
-        self._steps.setdefault(event.customer_id, []).append(Step(record, event, self._position(index)))
+        self._gathered += 1
+        step = Step(record, event, self._position(index), self._gathered)
+        self._steps.setdefault(event.customer_id, []).append(step)
 
     def _position(self, cause: int | None) -> Position:
         return Position(tuple(self._memo.offsets), cause, self._memo.clock)
@@ -184,7 +205,7 @@ class Share:
             self._publish(turn, before, ())
         for step in steps:
             trace = trace_headers(step.record.headers)
-            refusal = yield from turn.handle(step.event, step.position.now, list(trace))
+            refusal = yield from turn.handle(step.event, step.position.now, list(trace), place=step.place)
             self._publish(turn, before, trace, step)
             before = step.position
             if refusal is not None:
@@ -270,3 +291,10 @@ class Share:
         now, caused = time(), self._caused
         delays = [now - at / 1000 for at, _ in caused]
         metrics.DECISION_DELAYS.observe(delays, now, lambda index: trace_id(caused[index][1]))
+
+
+def _moments(steps: Sequence[Step], *, holds: bool) -> list[Moment]:
+    """When these steps of a borrower may ask the book; a grant does only where a drawdown may be held already."""
+    while not holds and steps and isinstance(steps[0].event, CreditGrant):
+        steps = steps[1:]
+    return [(step.position.now, step.place) for step in steps]

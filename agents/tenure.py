@@ -39,16 +39,16 @@ class Tenure:
             self._wake_at[customer_id] = at
             heappush(self._queue, (at, customer_id))
 
-    def due(self, now: int) -> list[str]:
-        """Borrowers who want to be woken by `now`; each has to be given a new time (or None) afterwards."""
-        found = []
+    def due(self, now: int) -> dict[str, int]:
+        """Who wants to be woken by `now`, and when; each has to be given a new time (or None) afterwards."""
+        found = {}
         while self._queue and self._queue[0][0] <= now:
             at, customer_id = heappop(self._queue)
             if self._wake_at.get(customer_id) == at:
                 del self._wake_at[customer_id]
-                found.append(customer_id)
+                found[customer_id] = at
         return found
 
-    def waiting(self) -> list[str]:
-        """All borrowers with a held drawdown."""
-        return list(self._wake_at)
+    def waiting(self) -> Mapping[str, int]:
+        """All borrowers with a held drawdown, and when they want to be woken."""
+        return self._wake_at

@@ -73,7 +73,7 @@ class _History:
                 assert answer is not None
                 asked = steps.send(answer)
         except StopIteration:
-            self._book.apply(turn.operations)
+            self._book.apply(turn.take_operations())
         return [_decision.decode(said.value) for said in turn.decisions]
 
     def borrow(self, request: DrawdownRequest, at: int) -> None:

@@ -72,8 +72,7 @@ async def route(records: StreamT[bytes]) -> None:
 
 
 async def _ask(turn: Turn, asked: Operation) -> Reserved:
-    answers: Sequence[Reserved | None] = await book.apply([*turn.operations, asked], policy.limits)
-    turn.operations.clear()
+    answers: Sequence[Reserved | None] = await book.apply([*turn.take_operations(), asked], policy.limits)
     answer = answers[-1]
     assert answer is not None
     return answer

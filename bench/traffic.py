@@ -25,7 +25,7 @@ from rotation.outputs import FunderState, encode
 from rotation.policy import Policy
 from rotation.state import Borrower
 from rotation.turn import Turn
-from rotation.waves import run_against
+from rotation.waves import Life, run_against
 from streams.archive import ArchiveWriter
 from streams.log import LogRecord
 from streams.topics import partition_of
@@ -143,7 +143,7 @@ class _Market:
             yield self._record(_TOPICS[type(event)], customer_id, msgspec.json.encode(event), at)
         borrower = self._borrowers.setdefault(customer_id, Borrower())
         turn = Turn(customer_id, borrower, self._policy)
-        run_against(self._book, [(None, turn, _all(turn, event, at))])
+        run_against(self._book, [Life(None, turn, _all(turn, event, at))])
         if turn.decisions and borrower.wake_at is not None:
             self._put(borrower.wake_at, customer_id)
         routed = [said for said in turn.decisions if said.status == "routed"]

@@ -19,7 +19,7 @@ from rotation.outputs import Decision
 from rotation.policy import Policy
 from rotation.state import Borrower, Grant, LedgerEntry
 from rotation.turn import Turn
-from rotation.waves import run_against
+from rotation.waves import Life, run_against
 
 _CUSTOMER = "example"
 
@@ -40,7 +40,7 @@ def _decide(policy: Policy, example: Example) -> Decision:
         event_id=_CUSTOMER, occurred_at=at, customer_id=_CUSTOMER, **msgspec.structs.asdict(example.request)
     )
     turn = Turn(_CUSTOMER, _borrower(example, millis(at)), policy)
-    run_against(MemoryBook(policy.limits), [(None, turn, _ask(turn, request))])
+    run_against(MemoryBook(policy.limits), [Life(None, turn, _ask(turn, request))])
     return msgspec.json.decode(turn.decisions[-1].value, type=Decision)
 
 

@@ -12,6 +12,8 @@ from rotation.state import Borrower, Grant
 
 #: Outcomes that a later `disbursed` corrects: the platform gave up, but the money moved.
 _GAVE_UP = frozenset({"timed_out", "failed"})
+#: When something happens to a borrower: stream time (ms), and the event's place among others that are read with it.
+Moment = tuple[int, int]
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -24,14 +26,22 @@ class Refusal(msgspec.Struct, frozen=True):
 class Folding:
     """One borrower's record at work. It is changed in place.
 
-    What has to be done elsewhere is gathered: `operations` for the reservation book, `for_funders` for funders' agents.
+    What has to be done elsewhere is gathered: `timed` operations for the reservation book, each with its moment, and
+    `for_funders` for funders' agents. `moment` is when it happens what happens.
     """
 
     def __init__(self, customer_id: str, borrower: Borrower) -> None:
         self.customer_id = customer_id
         self.borrower = borrower
-        self.operations: list[Operation] = []
+        self.moment: Moment = (0, 0)
+        self.timed: list[tuple[Moment, Operation]] = []
         self.for_funders: list[FunderEvent] = []
+
+    def take_operations(self) -> list[Operation]:
+        """The operations gathered since the last call."""
+        taken = [operation for _, operation in self.timed]
+        self.timed = []
+        return taken
 
     def fold(self, event: CreditGrant | DrawdownOutcome | Repayment, now: int) -> Refusal | bool:
         """Whether the event told anything new at stream time `now`, or why it cannot be used."""
@@ -98,14 +108,12 @@ class Folding:
             self.for_funders += served_elsewhere(self.borrower, entry.drawdown_id, now)
         key = reservation_id(self.customer_id, entry.drawdown_id, entry.attempt)
         if event.status != "disbursed":
-            self.operations.append(Release(key, entry.funder_id))
+            self._tell_book(Release(key, entry.funder_id))
             return True
         entry.amount = event.amount or entry.amount
-        self.operations.append(
-            Commit(key, entry.funder_id, entry.amount, entry.decided_at, shanghai_day(entry.decided_at))
-        )
+        self._tell_book(Commit(key, entry.funder_id, entry.amount, entry.decided_at, shanghai_day(entry.decided_at)))
         if entry.owed_at_most is not None:
-            self.operations.append(Repay(key, entry.funder_id, entry.outstanding))
+            self._tell_book(Repay(key, entry.funder_id, entry.outstanding))
         return True
 
     def _repayment(self, event: Repayment, now: int) -> Refusal | bool:
@@ -124,8 +132,11 @@ class Folding:
             self.for_funders.append(EarlySettlement(entry.funder_id, entry.risk_grade, entry.decided_at, now))
         if entry.status == "disbursed":
             key = reservation_id(self.customer_id, entry.drawdown_id, entry.attempt)
-            self.operations.append(Repay(key, entry.funder_id, entry.outstanding))
+            self._tell_book(Repay(key, entry.funder_id, entry.outstanding))
         return True
+
+    def _tell_book(self, operation: Operation) -> None:
+        self.timed.append((self.moment, operation))
 
     def saw(self, funder_id: str, at: int) -> None:
         """The funder saw the borrower at `at` (ms)."""

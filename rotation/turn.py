@@ -21,6 +21,8 @@ from rotation.returns import back_for_more
 from rotation.roster import union
 from rotation.state import Borrower, Drawdown, LedgerEntry, Made
 
+#: The place of what no event causes: it comes before the events of the same time.
+BEFORE_EVENTS = -1
 #: Outcomes after which the next funder may be asked.
 _TRY_NEXT = frozenset({"declined", "timed_out", "failed"})
 
@@ -57,15 +59,16 @@ class Turn(Folding):
         self._by_time = False
 
     def handle(
-        self, event: BorrowerEvent, now: int, trace: list[tuple[str, bytes]], *, quiet: bool = False
+        self, event: BorrowerEvent, now: int, trace: list[tuple[str, bytes]], *, place: int = 0, quiet: bool = False
     ) -> Steps[Refusal | None]:
         """Fold one event in at stream time `now`; what fell due before it happens first.
 
-        `trace` are the event's trace headers. `quiet` decides nothing: replay knows from the log that nothing was
-        said then.
+        `trace` are the event's trace headers, `place` is its place among the events that are read with it. `quiet`
+        decides nothing: replay knows from the log that nothing was said then.
         """
         if not quiet:
             yield from self.wake(now)
+        self.moment = (now, place)
         if isinstance(event, DrawdownRequest):
             refusal = yield from self._request(event, now, trace)
         else:
@@ -88,6 +91,7 @@ class Turn(Folding):
         """Let happen what falls due by `now` without an event, each at its own time."""
         self._by_time = True
         while (due := self.borrower.wake_at) is not None and due <= now:
+            self.moment = (due, BEFORE_EVENTS)
             for drawdown in [d for d in self._held() if d.wake_at == due]:
                 yield from self._revisit(drawdown, due)
         self._by_time = False
@@ -96,6 +100,7 @@ class Turn(Folding):
         """Configuration or funder states changed: try every held drawdown again, oldest first."""
         yield from self.wake(now)
         self._by_time = True
+        self.moment = (now, BEFORE_EVENTS)
         yield from self._retry(now)
         self._by_time = False
 

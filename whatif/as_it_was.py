@@ -57,7 +57,7 @@ class AsItWas(Side):
             forget(folding.borrower, clock)
         elif told.reason == "unknown_drawdown" and not isinstance(event, CreditGrant):
             self.older.add(event.drawdown_id)
-        self.book.note(folding.operations)
+        self.book.note(folding.take_operations())
 
     def decided(self, made: Recorded, request: DrawdownRequest, alike: Candidates | None, *, counts: bool) -> None:
         """Let a recorded decision happen; `alike` are the draft's candidates if it was asked where all was the same."""

@@ -162,12 +162,11 @@ class Lane:
 
     def _go(self, turn: Turn, steps: Steps[Any], version: int) -> None:
         def reserve(asked: Reserve) -> Reserved:
-            self.book.note(turn.operations)
-            turn.operations.clear()
+            self.book.note(turn.take_operations())
             return self.book.reserve(asked)
 
         run(steps, reserve)
-        self.book.note(turn.operations)
+        self.book.note(turn.take_operations())
         routed = [verdict for _, status, verdict in turn.verdicts if status == "routed"]
         if routed:
             for verdict, entry in zip(routed, turn.borrower.ledger[-len(routed) :], strict=True):

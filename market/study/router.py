@@ -140,14 +140,12 @@ class CoreRouter:
         try:
             asked = next(steps)
             while True:
-                operations = [*turn.operations, self._preferred(person, turn.borrower, asked)]
-                turn.operations.clear()
+                operations = [*turn.take_operations(), self._preferred(person, turn.borrower, asked)]
                 answer = self._book.apply(operations)[-1]
                 assert answer is not None
                 asked = steps.send(answer)
         except StopIteration as end:
-            self._book.apply(turn.operations)
-            turn.operations.clear()
+            self._book.apply(turn.take_operations())
             return end.value
 
     def _preferred(self, person: Person, record: Borrower, asked: Reserve) -> Reserve:

@@ -59,7 +59,7 @@ def main() -> None:
         )
 
     async def ask(turn: Turn, *asked: Reserve) -> Reserved | None:
-        operations, turn.operations = [*turn.operations, *asked], []
+        operations = [*turn.take_operations(), *asked]
         return (await book.apply(operations, policy.limits))[-1] if operations else None
 
     async def route(event: EventT[bytes]) -> None:

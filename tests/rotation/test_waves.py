@@ -15,7 +15,7 @@ from rotation.events import BorrowerEvent, millis
 from rotation.reservations import Operation, Reserve
 from rotation.state import Borrower
 from rotation.turn import Turn
-from rotation.waves import waves
+from rotation.waves import Life, waves
 from tests.rotation.world import ALWAYS_OPEN, NO_ROTATION, T0, World, grant, outcome, policy, request
 
 EDITS = NO_ROTATION | ALWAYS_OPEN | {"attempts.max": 2}
@@ -34,7 +34,7 @@ def run(lives: dict[str, list[BorrowerEvent]], book: MemoryBook | None = None) -
     book = book or MemoryBook(OPEN.limits)
     turns = {customer_id: Turn(customer_id, Borrower(), OPEN) for customer_id in lives}
     running = waves(
-        (customer_id, turns[customer_id], steps(turns[customer_id], lives[customer_id])) for customer_id in lives
+        Life(customer_id, turns[customer_id], steps(turns[customer_id], lives[customer_id])) for customer_id in lives
     )
     seen: list[Wave] = []
     try:

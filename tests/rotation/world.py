@@ -269,8 +269,7 @@ def drive(
     done: list[Operation] = []
 
     def apply(asked: Reserve | None) -> Reserved | None:
-        operations: list[Operation] = [*turn.operations, *([] if asked is None else [asked])]
-        turn.operations.clear()
+        operations: list[Operation] = [*turn.take_operations(), *([] if asked is None else [asked])]
         done.extend(operations)
         answers = book.apply(operations)
         return answers[-1] if answers else None
