@@ -19,8 +19,10 @@ from config.settings import Settings
 from rotation.book import MemoryBook
 from rotation.decide import Steps
 from rotation.events import CaptureSignal
+from rotation.outputs import Decision
 from rotation.plan import Plan
 from rotation.reservations import Reserve, Reserved, Room, reservation_id
+from rotation.rules import RESERVATION_CODES
 from rotation.state import Borrower
 from rotation.turn import Turn
 from rotation.waves import run_against
@@ -90,8 +92,18 @@ class _Followed:
             if cause is not None:
                 self._do(turn, self._handle(turn, cause, each.position.now, quiet=False))
             elif each.position.cause is None:
+                self._recall_room(each.decision)
                 self._do(turn, turn.revisit(each.decision.drawdown_id, each.decided_at))
             yield from (said.value for said in turn.decisions)
+
+    def _recall_room(self, decision: Decision) -> None:
+        """Who lacked room when a drawdown that expired was last tried: of tries in vain only the rejection tells."""
+        drawdown = self._borrower.drawdowns.get(decision.drawdown_id)
+        if drawdown is not None:
+            drawdown.no_room = {
+                code: [funder_id for funder_id, codes in decision.excluded.items() if code in codes]
+                for code in RESERVATION_CODES
+            }
 
     def _read_up_to(self, turn: Turn, position: Position) -> LogRecord | None:
         """Fold in what was read before the cause; the cause itself, unless an earlier decision had it too."""

@@ -4,7 +4,7 @@ The reservation book is outside (it is shared by all workers), so a decision is 
 `Reserve` and is sent the book's answer.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -49,7 +49,7 @@ def decide(policy: Policy, ask: Ask) -> Steps[Verdict]:
             if answer.passed_over:
                 for funder_id, code in answer.passed_over:
                     dropped[code] = dropped.get(code, NOBODY) | policy.roster.bits[funder_id]
-                dropped = {code: dropped[code] for code in _LISTED if code in dropped}
+                dropped = _listed(dropped)
             if answer.funder_id is not None:
                 if answer.passed_over:
                     passed_over = {funder_id for funder_id, _ in answer.passed_over}
@@ -62,12 +62,16 @@ def decide(policy: Policy, ask: Ask) -> Steps[Verdict]:
         dropped.pop(rule, None)
 
 
-def reject(policy: Policy, ask: Ask) -> Verdict:
-    """The verdict on a drawdown that is not to be routed any more: why no funder would take it, rules relaxed."""
+def reject(policy: Policy, ask: Ask, no_room: Mapping[str, Iterable[str]]) -> Verdict:
+    """The verdict on a drawdown that is not to be routed any more: why no funder would take it, rules relaxed.
+
+    `no_room` are the funders that lacked room at the last try, by code; those not configured any more are left out.
+    """
     dropped = _judge(policy, ask)
     for rule in policy.relax_order:
         dropped.pop(rule, None)
-    return Verdict(None, [], dropped, list(policy.relax_order))
+    dropped |= {code: policy.roster.set_of(funder_ids) for code, funder_ids in no_room.items()}
+    return Verdict(None, [], _listed(dropped), list(policy.relax_order))
 
 
 def _judge(policy: Policy, ask: Ask) -> dict[str, Funders]:
@@ -78,6 +82,10 @@ def _judge(policy: Policy, ask: Ask) -> dict[str, Funders]:
         if funders:
             dropped[code] = funders
     return dropped
+
+
+def _listed(dropped: dict[str, Funders]) -> dict[str, Funders]:
+    return {code: dropped[code] for code in _LISTED if dropped.get(code)}
 
 
 def _reserve(policy: Policy, ask: Ask, ranked: list[tuple[str, float]]) -> Reserve:

@@ -63,7 +63,8 @@ class Drawdown(msgspec.Struct, array_like=True):
     """A drawdown request, where its routing stands, and its latest decision (`rotation.memory`).
 
     `wake_at` is when a held one falls due by itself: its expiry, an opening time or a new Shanghai day; `trace`
-    the request's trace headers, for what time alone will say of it; `canary` a consenting staff account.
+    the request's trace headers, for what time alone will say of it; `canary` a consenting staff account; `no_room` are
+    the funders that lacked room, by code, when a held one was last tried.
     """
 
     drawdown_id: str
@@ -82,6 +83,7 @@ class Drawdown(msgspec.Struct, array_like=True):
     decided_at: int = 0
     decision: bytes = b""
     canary: bool = False
+    no_room: dict[str, list[str]] = {}
 
 
 class Made(msgspec.Struct, array_like=True, frozen=True):

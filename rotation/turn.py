@@ -19,6 +19,7 @@ from rotation.outputs import CreditApplication, DecisionStatus
 from rotation.policy import Policy
 from rotation.returns import back_for_more
 from rotation.roster import union
+from rotation.rules import RESERVATION_CODES
 from rotation.state import Borrower, Drawdown, LedgerEntry, Made
 
 #: The place of what no event causes: it comes before the events of the same time.
@@ -121,6 +122,7 @@ class Turn(Folding):
             self._reject(drawdown, drawdown.expires_at, "expired")
         else:
             drawdown.wake_at = self.policy.next_wake(at, drawdown.expires_at)
+            drawdown.no_room = {}
             if not self._has_money(drawdown):
                 yield from self._attempt(drawdown, at)
 
@@ -172,7 +174,10 @@ class Turn(Folding):
         verdict = yield from decide(self.policy, ask_of(self.customer_id, self.borrower, drawdown, now))
         if verdict.funder_id is not None:
             self._route(drawdown, verdict, verdict.funder_id, now)
-        elif drawdown.status != "held":
+            return
+        members, dropped = self.policy.roster.members, verdict.dropped
+        drawdown.no_room = {code: list(members(dropped[code])) for code in RESERVATION_CODES if code in dropped}
+        if drawdown.status != "held":
             drawdown.wake_at = self.policy.next_wake(now, drawdown.expires_at)
             self._decide(drawdown, "held", now, [_shared_code(self.policy, verdict)], verdict)
 
@@ -195,7 +200,8 @@ class Turn(Folding):
         self._decide(drawdown, "routed", now, reasons, verdict)
 
     def _reject(self, drawdown: Drawdown, now: int, reason: str) -> None:
-        verdict = reject(self.policy, ask_of(self.customer_id, self.borrower, drawdown, now))
+        verdict = reject(self.policy, ask_of(self.customer_id, self.borrower, drawdown, now), drawdown.no_room)
+        drawdown.no_room = {}
         self._decide(drawdown, "rejected", now, [reason], verdict)
 
     def _decide(

@@ -48,3 +48,17 @@ def test_an_outcome_after_the_expiry() -> None:
     log = Log(partition.records, FIRST)
 
     assert dict(replay(Settings(), log)) == log.recorded()
+
+
+def test_a_try_in_vain_that_only_the_rejection_tells_of() -> None:
+    """Held for want of a grant, then of room, which no decision said: the rejection names the full funder again."""
+    partition = OnePartition(Plan(Policy(FIRST, {}, -1)))
+    partition.batch(grant("cf-west", customer_id="ann"), request("dd-ann", customer_id="ann"))
+    (held,) = partition.batch(request("dd-bob", customer_id="bob", expires=T0 + MINUTE))
+    assert partition.batch(grant("cf-west", customer_id="bob")) == []
+    (rejected,) = partition.tick(T0 + MINUTE)
+    assert (held.excluded["cf-west"], rejected.excluded["cf-west"]) == (["no_live_grant"], ["quota_exhausted"])
+
+    log = Log(partition.records, FIRST)
+
+    assert dict(replay(Settings(), log)) == log.recorded()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
 from rotation.clock import DAY, MINUTE
 from rotation.outputs import Decision
@@ -18,6 +19,7 @@ from tests.rotation.world import (
     FUNDERS,
     HOUR,
     NO_ROTATION,
+    SHIPPED,
     T0,
     Heard,
     World,
@@ -34,6 +36,7 @@ LATER = T0 + MINUTE
 LONG = T0 + 5 * DAY
 ONE = {"daily_amount": 90_000_000, "daily_count": 1}
 OPEN = NO_ROTATION | ALWAYS_OPEN
+FULL = {"funders.cf-west.quota": {"daily_amount": 90_000_000, "daily_count": 0}}
 
 
 def holding(
@@ -324,3 +327,41 @@ def test_a_change_of_configuration_carries_the_trace_of_the_request(by_event: bo
     heard = world.handle(grant("cf-north", LATER)) if by_event else world.configure(OPEN, LATER)
     (routed,) = heard.said
     assert (routed.by_time, routed.trace) == ((False, []) if by_event else (True, list(trace)))
+
+
+def test_a_rejection_tells_who_lacked_room() -> None:
+    """Who had none at the last try stands in `excluded`, beside the code that drops them by now."""
+    world = World(OPEN | FULL)
+    world.handle(grant("cf-west", expires=T0 + HOUR))
+    held = world.route(request("dd-1", expires=T0 + 2 * HOUR))
+    rejected = world.wake(T0 + 2 * HOUR).decision
+    assert held.excluded["cf-west"] == ["quota_exhausted"]
+    assert rejected.excluded == held.excluded | {"cf-west": ["no_live_grant", "quota_exhausted"]}
+    assert list(rejected.excluded) == list(held.excluded)
+
+
+def test_a_rejection_tells_what_the_last_try_found() -> None:
+    """A grant has come since the hold, whose funder was full then too: only the rejection can tell."""
+    world = World(OPEN | FULL)
+    held = world.route(request("dd-1", expires=T0 + 2 * HOUR))
+    assert world.handle(grant("cf-west", T0 + 1)).said == []
+    assert world.wake(T0 + 2 * HOUR).decision.excluded == held.excluded | {"cf-west": ["quota_exhausted"]}
+
+
+def test_a_rejection_tells_nothing_of_what_held_before_the_last_try() -> None:
+    """The full funder was paused then, so nobody asked for its room."""
+    world = World(OPEN | FULL)
+    world.handle(grant("cf-west"))
+    held = world.route(request("dd-1", expires=T0 + 2 * HOUR))
+    assert world.configure(OPEN | FULL | {"funders.cf-west.status": "paused"}, T0 + 1).said == []
+    assert world.wake(T0 + 2 * HOUR).decision.excluded == held.excluded | {"cf-west": ["funder_paused"]}
+
+
+def test_a_rejection_tells_nothing_of_a_funder_that_is_gone() -> None:
+    """A revision without the full funder comes into force when the drawdown has expired."""
+    world = World(OPEN | FULL)
+    world.handle(grant("cf-west"))
+    held = world.route(request("dd-1", expires=T0 + 2 * HOUR))
+    others = [funder for funder in yaml.safe_load(SHIPPED.read_text())["funders"] if funder["id"] != "cf-west"]
+    rejected = world.configure({"funders": others}, T0 + 2 * HOUR).decision
+    assert (rejected.status, "cf-west" in held.excluded, "cf-west" in rejected.excluded) == ("rejected", True, False)
