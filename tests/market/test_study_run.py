@@ -228,7 +228,7 @@ def test_tightening_is_confined_like_capture() -> None:
 
 
 def test_staff_that_is_not_recognised_tells_of_a_capturing_funder() -> None:
-    """Signals name capturing funders mostly; where nobody captures, only a few are false."""
+    """Signals, each with its own id, name capturing funders mostly; where nobody captures, only a few are false."""
 
     def told(scenario: Scenario) -> list[CaptureSignal]:
         watching: list[_Accuser] = []
@@ -247,6 +247,7 @@ def test_staff_that_is_not_recognised_tells_of_a_capturing_funder() -> None:
     signals = told(staffed)
     contacts = [signal for signal in signals if signal.kind == "canary_contacted"]
     assert len(contacts) > 20
+    assert len({signal.event_id for signal in signals}) == len(signals)
     assert sum(signal.funder_id in staffed.capturing() for signal in contacts) > 0.9 * len(contacts)
     assert len(told(load_scenario("all_honest", CONFIGURATION))) < 5
 
