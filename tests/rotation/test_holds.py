@@ -357,6 +357,18 @@ def test_a_rejection_tells_nothing_of_what_held_before_the_last_try() -> None:
     assert world.wake(T0 + 2 * HOUR).decision.excluded == held.excluded | {"cf-west": ["funder_paused"]}
 
 
+def test_a_rejection_tells_nothing_of_room_on_a_day_without_a_try() -> None:
+    """The money of an earlier attempt moved after all: there is no further try, and yesterday's quota says nothing."""
+    world = World(OPEN | {"attempts.max": 2, "funders.cf-north.quota": FULL["funders.cf-west.quota"]})
+    world.grant_all(but=("bank-east", "trust-south"))
+    assert world.route(request("dd-1", expires=LONG)).funder_id == "cf-west"
+    held = world.handle(outcome("dd-1", "cf-west", "timed_out", T0 + 1)).decision
+    world.handle(outcome("dd-1", "cf-west", "disbursed", T0 + 2))
+    rejected = world.wake(LONG).decision
+    assert (held.excluded["cf-north"], rejected.status) == (["quota_exhausted"], "rejected")
+    assert "cf-north" not in rejected.excluded
+
+
 def test_a_rejection_tells_nothing_of_a_funder_that_is_gone() -> None:
     """A revision without the full funder comes into force when the drawdown has expired."""
     world = World(OPEN | FULL)
