@@ -116,6 +116,5 @@ def full_alert(stream: Service) -> CaptureAlert | None:
 
 def standings(stream: Service, after: int = -1, of: str = ACCUSED) -> list[FunderState]:
     """All published states of the accused, or another funder, after an offset."""
-    told = [said for said in stream.said("funder-states") if said.offset > after]
-    states = [msgspec.json.decode(said.value or b"", type=FunderState) for said in told]
-    return [state for state in states if state.funder_id == of]
+    told = [said for said in stream.said("funder-states") if said.offset > after and said.key == of.encode()]
+    return [msgspec.json.decode(said.value or b"", type=FunderState) for said in told]

@@ -139,8 +139,6 @@ def taken_over(stream: Service, word: FunderState) -> FunderState:
 
 def later_than(stream: Service, word: FunderState, since: int = 0) -> FunderState | None:
     """The first record of the worker that counts on from a person's, stamped `since` (ms) or later."""
-    for said in stream.said("funder-states"):
-        state = msgspec.json.decode(said.value or b"", type=FunderState)
-        if state.funder_id == FUNDER and state.version > word.version and said.timestamp >= since:
-            return state
-    return None
+    told = [said for said in stream.said("funder-states") if said.key == FUNDER.encode() and said.timestamp >= since]
+    states = (msgspec.json.decode(said.value or b"", type=FunderState) for said in told)
+    return next((state for state in states if state.version > word.version), None)
