@@ -10,12 +10,13 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, UnknownError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from config.settings import SettingsError
 from streams.metrics import PRODUCER_ERRORS
 
 if TYPE_CHECKING:
@@ -36,6 +37,16 @@ class BatchProducer(driver.Producer):
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": self.app.settings.kafka_idempotence}
+
+    async def on_start(self) -> None:
+        """Call when the app starts; raises `SettingsError` for a broker that has no idempotent producers."""
+        try:
+            await super().on_start()
+        except (UnknownError, IncompatibleBrokerVersion) as error:
+            if not self.app.settings.kafka_idempotence:
+                raise
+            why = f"Kafka at {self.app.settings.kafka} has no idempotent producers ({type(error).__name__})"
+            raise SettingsError("LOANROUTER_KAFKA_IDEMPOTENCE", "off", why) from None
 
     async def partitions(self, topic: str) -> int:
         """How many partitions a topic has; raises `KafkaError` when there is no such topic."""

@@ -12,6 +12,7 @@ from cli.main import main
 from config.settings import Settings
 from streams.embedded import LOOPBACK, EmbeddedKafka, EmbeddedRedis, free_port
 from tests.brokers import ON_APACHE
+from tests.conftest import Broker
 from tests.processes import loanrouter
 from tests.worker.conftest import CONFIG, Start, ask_somebody, until_it_said
 from tests.worker.service import Service
@@ -91,6 +92,20 @@ def test_refused_surroundings(tmp_path: Path) -> None:
             free = {"LOANROUTER_DATA": str(tmp_path), "LOANROUTER_WEB": f"{LOOPBACK}:{free_port()}"}
             result = CliRunner().invoke(main, ["worker"], env=free | {variable: value})
             assert (result.exit_code, variable in result.stderr) == (2, True)
+
+
+def test_refused_broker(embedded_kafka: EmbeddedKafka, redis_url: str, tmp_path: Path) -> None:
+    """A broker without idempotent producers, of which the worker was not told, ends with 2; the error names both."""
+    settings = Broker(embedded_kafka.bootstrap, idempotence=True).settings(redis_url, tmp_path / "data", config=CONFIG)
+    env = settings.environment()
+    assert loanrouter("topics", "create", **env).returncode == 0
+
+    done = loanrouter("worker", **env)
+
+    assert done.returncode == 2
+    assert "LOANROUTER_KAFKA_IDEMPOTENCE must be off" in done.stderr
+    assert f"Kafka at {embedded_kafka.bootstrap} has no idempotent producers" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @ON_APACHE
