@@ -30,7 +30,7 @@ def explain(drawdown_id: str, log_path: Path | None, as_json: bool) -> None:
     try:
         decisions = ask(settings, _decisions(settings, drawdown_id, log_path))
     except LogError as error:
-        raise click.UsageError(f"{log_path} cannot be read as a log: {error}") from None
+        raise click.UsageError(str(error)) from None
     except msgspec.DecodeError as error:
         raise click.ClickException(f"routing-decisions holds what is no decision: {error}") from None
     if not decisions:
@@ -54,7 +54,7 @@ async def _decisions(settings: Settings, drawdown_id: str, log_path: Path | None
 
     if log_path is not None:
         with log_path.open("rb") as lines:
-            for record in read_log(lines, settings):
+            for record in read_log(lines, settings, str(log_path)):
                 if record.topic == "routing-decisions":
                     look(record.value)
     else:

@@ -50,7 +50,7 @@ def from_files(settings: Settings, log: BinaryIO | None, parquet: Path | None) -
         raise click.UsageError("a log and --parquet: give one of them")
     if parquet is not None:
         return read_archive(parquet)
-    return None if log is None else read_log(log, settings)
+    return None if log is None else read_log(log, settings, getattr(log, "name", "<stdin>"))
 
 
 @contextmanager

@@ -54,9 +54,9 @@ def replay(
             save.writelines(map(log_line, records))
         recorded = Log(records, _configuration(config_path))
         known = recorded.recorded()
-    except ConfigError as error:
+    except (ConfigError, LogError, ArchiveError) as error:
         raise click.UsageError(str(error)) from None
-    except (LogError, ArchiveError, ValueError) as error:
+    except ValueError as error:
         raise click.UsageError(f"the log cannot be replayed: {error}") from None
     replayed = decide(settings, recorded, quiet=check or as_json)
     if not check:

@@ -30,6 +30,16 @@ from whatif.tables import tables, window
 from whatif.told import MOST_DAYS, Report
 
 
+def _can_be_written(_: click.Context, __: click.Parameter, file: Path | None) -> Path | None:
+    """Refuse, before the work begins, a file that cannot be written when it is done."""
+    if file is not None and not file.exists():
+        try:
+            tempfile.TemporaryFile(dir=file.parent).close()
+        except OSError as error:
+            raise click.BadParameter(f"{file} cannot be written: {error.strerror}") from None
+    return file
+
+
 @click.command("what-if")
 @click.argument("draft")
 @click.option("--log", type=click.File("rb"), help="Recorded traffic: this log of JSON lines instead of Kafka.")
@@ -41,7 +51,10 @@ from whatif.told import MOST_DAYS, Report
     "borrowers' loans are known.",
 )
 @click.option(
-    "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with tables and plots here."
+    "--html",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    callback=_can_be_written,
+    help="Write a page with tables and plots here.",
 )
 @click.option("--progress-lines", "lines", is_flag=True, help="Tell programs on standard error how far it is.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as a JSON object.")
@@ -78,12 +91,15 @@ def what_if(
             raise click.UsageError(str(error)) from None
         except ValueError as error:
             raise click.UsageError(f"the record cannot be replayed: {error}") from None
-    if html is not None:
-        html.write_text(page(answer, f"What if: {draft}"), encoding="utf-8")
     if as_json:
         click.echo(msgspec.json.encode(answer))
     else:
         _show(answer)
+    if html is not None:
+        try:
+            html.write_text(page(answer, f"What if: {draft}"), encoding="utf-8")
+        except OSError as error:
+            raise click.ClickException(f"{html} cannot be written: {error.strerror}") from None
 
 
 def _answer(folder: Path, draft: str, since: int, known_since: int, *, lines: bool) -> Report:

@@ -7,7 +7,9 @@ other rows than there are, the archive is not whole and is refused.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Any, Self
 
@@ -35,7 +37,7 @@ _SCHEMA = pa.schema(
 
 
 class ArchiveError(Exception):
-    """A folder is no archive, or not a whole one: says why."""
+    """A folder is no archive, is not a whole one, or cannot be written into: says why."""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -60,10 +62,12 @@ class ArchiveWriter:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Raises `ArchiveError` when the folder holds anything."""
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise ArchiveError(f"{folder} is not empty")
+        """Raises `ArchiveError` when the folder holds anything or cannot be written into."""
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.iterdir()):
+                raise ArchiveError(f"{folder} is not empty")
+            TemporaryFile(dir=folder).close()
         self._folder = folder
         self._waiting: dict[tuple[str, int], list[LogRecord]] = {}
         self._files: dict[tuple[str, int], pq.ParquetWriter] = {}
@@ -75,23 +79,25 @@ class ArchiveWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
+        with _writing(self._folder):
+            try:
+                if error is None:
+                    for place in self._waiting:
+                        self._flush(place)
+            finally:
+                for file in self._files.values():
+                    file.close()
             if error is None:
-                for place in self._waiting:
-                    self._flush(place)
-        finally:
-            for file in self._files.values():
-                file.close()
-        if error is None:
-            (self._folder / SUMMARY).write_bytes(msgspec.json.encode(self.summary()) + b"\n")
+                (self._folder / SUMMARY).write_bytes(msgspec.json.encode(self.summary()) + b"\n")
 
     def write(self, record: LogRecord) -> None:
-        """Add one record."""
+        """Add one record; raises `ArchiveError` when the folder cannot be written into any more."""
         place = (record.topic, record.partition)
         waiting = self._waiting.setdefault(place, [])
         waiting.append(record)
         if len(waiting) == _ROWS:
-            self._flush(place)
+            with _writing(self._folder):
+                self._flush(place)
 
     def summary(self) -> Summary:
         """What was written so far."""
@@ -110,6 +116,14 @@ class ArchiveWriter:
             self._files[place] = pq.ParquetWriter(path, _SCHEMA, compression="zstd")
         self._files[place].write_batch(_batch(rows))
         self._counts[place] += len(rows)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ArchiveError(f"{folder} cannot be written into: {error.strerror or error}") from None
 
 
 def read_summary(folder: Path) -> Summary:

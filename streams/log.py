@@ -31,12 +31,13 @@ class LogRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class LogError(Exception):
-    """A line of a log cannot be read: says which and why."""
+    """A line of a log cannot be read: says which of what file, and why."""
 
 
-def read_log(lines: Iterable[str | bytes], settings: Settings) -> Iterator[LogRecord]:
-    """The records of a log, their topics without the common prefix; blank lines are passed over. Raises `LogError`.
+def read_log(lines: Iterable[str | bytes], settings: Settings, name: str = "log") -> Iterator[LogRecord]:
+    """The records of a log, their topics without the common prefix; blank lines are passed over.
 
+    Raises `LogError`, which says where in the log, called `name`, what is wrong.
     A line without a partition is a record that nobody has published yet: it gets the partition of its key.
     """
     for number, line in enumerate(lines, start=1):
@@ -46,7 +47,7 @@ def read_log(lines: Iterable[str | bytes], settings: Settings) -> Iterator[LogRe
             yield _record(_decoder.decode(line), settings, number - 1)
         except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
             problem = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-            raise LogError(f"line {number}: {problem}") from None
+            raise LogError(f"{name}:{number}: {problem}") from None
 
 
 def log_line(record: LogRecord) -> bytes:

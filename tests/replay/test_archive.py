@@ -141,4 +141,4 @@ def test_a_broken_log_is_not_exported(tmp_path: Path) -> None:
 
     done = run("export", tmp_path / "a", "--log", tmp_path / "log")
 
-    assert (done.exit_code, "line 1" in done.stderr) == (2, True)
+    assert (done.exit_code, f"{tmp_path / 'log'}:1: " in done.stderr) == (2, True)
