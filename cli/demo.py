@@ -66,9 +66,12 @@ def demo(
     began = now_ms()
     live = not (headless or as_json) and sys.stdout.isatty()
     with ExitStack() as stack:
-        _say("starting Kafka and Redis")
+        if started := [name for name, given in (("Kafka", kafka), ("Redis", redis_url)) if not given]:
+            _say(f"starting {' and '.join(started)}")
         config = Path(str(files("market").joinpath("rotation.yaml")))
         settings = settings_of("demo", stack, kafka, redis_url, config=config, clock="wall")
+        if kafka:
+            _say(f"the names of the topics begin with {settings.topic_prefix}")
         try:
             ask(settings, create_topics(settings))
             with process(settings, "worker") as died:
@@ -85,7 +88,11 @@ def demo(
             raise click.ClickException(str(error)) from None
     report = audit(journal.records, [revision], ended_at=ended_at, prefix=settings.topic_prefix, slack_ms=_SLACK_MS)
     summary = summarise(journal, report, revision, seed=seed, began=began)
-    click.echo(json.dumps({**msgspec.to_builtins(summary), "good": summary.good}) if as_json else in_words(summary))
+    if as_json:
+        told = {**msgspec.to_builtins(summary), "topic_prefix": settings.topic_prefix, "good": summary.good}
+        click.echo(json.dumps(told))
+    else:
+        click.echo(in_words(summary))
     if not summary.good:
         raise SystemExit(1)
 

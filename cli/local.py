@@ -15,6 +15,10 @@ from time import monotonic, sleep
 from typing import Any
 
 import click
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from config.settings import Settings
 from streams.embedded import EmbeddedKafka, EmbeddedRedis, die_with_parent, free_port
@@ -22,6 +26,7 @@ from streams.embedded import EmbeddedKafka, EmbeddedRedis, die_with_parent, free
 _SESSION_SECONDS = 4
 _READY_SECONDS = 120
 _STOP_SECONDS = 15
+_REDIS_SECONDS = 5
 
 kafka_option = click.option("--kafka", help="A Kafka (host:port) to use, where the topics stay.")
 redis_option = click.option("--redis", "redis_url", help="URL of a Redis to use.")
@@ -35,9 +40,12 @@ def settings_of(name: str, stack: ExitStack, kafka: str | None, redis_url: str |
     """The environment's settings with `more`, and a broker and a Redis of their own where none is given.
 
     They and a folder for data last as long as `stack`. On a Kafka that is given, topics are new and named by `name`.
+    Raises `click.ClickException` when a Redis that is given does not answer.
     """
     chosen = {"LOANROUTER_KAFKA": kafka or "", "LOANROUTER_REDIS": redis_url or ""}
     given = Settings.from_env(os.environ | {variable: value for variable, value in chosen.items() if value})
+    if redis_url:
+        _ping_redis(given)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"loanrouter-{name}-")))
     settings = replace(
         given,
@@ -53,6 +61,15 @@ def settings_of(name: str, stack: ExitStack, kafka: str | None, redis_url: str |
     )
     settings.data.mkdir()
     return settings
+
+
+def _ping_redis(settings: Settings) -> None:
+    waits = {"socket_timeout": _REDIS_SECONDS, "socket_connect_timeout": _REDIS_SECONDS}
+    try:
+        with Redis.from_url(**settings.redis_client_args(), **waits, retry=Retry(NoBackoff(), 0)) as redis:
+            redis.ping()
+    except RedisError as error:
+        raise click.ClickException(f"Redis at {settings.redis}: {error}") from None
 
 
 @contextmanager

@@ -23,7 +23,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one run.
 
     Shares are what a borrower's top funder holds of their drawdowns, over the borrowers with at least three that are
-    loans or may become some; `_weighted_random` is what the same drawdowns would have come to, each drawn by weight
+    loans or may become some, None where there is no such borrower; `_weighted_random` is what the same drawdowns would have come to, each drawn by weight
     and prior pass rate, without rotation rules. Latencies (ms) are from the sending of a request to the receipt of its
     decision by the market's own client. `first_decision_seconds` counts from the start of the run; None without one.
     """
@@ -41,9 +41,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     other_violations: dict[str, int]
     examples: list[str]
     late_disbursements: int
-    top_funder_share: float
-    top_funder_share_p90: float
-    top_funder_share_weighted_random: float
+    top_funder_share: float | None
+    top_funder_share_p90: float | None
+    top_funder_share_weighted_random: float | None
     relaxed: dict[str, int]
     dead_letters: dict[str, int]
     dead_letters_expected: dict[str, int]
@@ -80,9 +80,9 @@ def summarise(journal: Journal, report: Report, revision: Revision, *, seed: int
         other_violations=dict(Counter(v.kind for v in report.violations if v.kind not in NAMED)),
         examples=[f"{v.kind} at {v.where}: {v.detail}" for v in report.violations[:EXAMPLES]],
         late_disbursements=report.late_disbursed,
-        top_funder_share=round(fmean(shares), 3) if shares else 0.0,
-        top_funder_share_p90=round(quantiles(shares, n=10, method="inclusive")[8], 3) if len(shares) > 1 else 0.0,
-        top_funder_share_weighted_random=round(fmean(by_chance), 3) if by_chance else 0.0,
+        top_funder_share=round(fmean(shares), 3) if shares else None,
+        top_funder_share_p90=_p90(shares),
+        top_funder_share_weighted_random=round(fmean(by_chance), 3) if by_chance else None,
         relaxed=dict(sorted(journal.relaxed.items())),
         dead_letters=dict(sorted(journal.dead_letters.items())),
         dead_letters_expected=dict(sorted(journal.expected.items())),
@@ -106,9 +106,9 @@ def in_words(summary: Summary) -> str:
         f"guarantee overruns     {summary.guarantee_overruns}",
         f"other violations       {_counts(summary.other_violations) or 'none'}",
         *(f"  {example}" for example in summary.examples),
-        f"top funder's share     {summary.top_funder_share:.0%} of a borrower's drawdowns on average, "
-        f"{summary.top_funder_share_p90:.0%} at the 90th percentile",
-        f"  without rotation     {summary.top_funder_share_weighted_random:.0%}, by weighted random"
+        f"top funder's share     {_percent(summary.top_funder_share)} of a borrower's drawdowns on average, "
+        f"{_percent(summary.top_funder_share_p90)} at the 90th percentile",
+        f"  without rotation     {_percent(summary.top_funder_share_weighted_random)}, by weighted random"
         f" (borrowers with at least {SHORTEST_LEDGER} drawdowns)",
         f"rules relaxed          {_counts(summary.relaxed) or 'none'}",
         f"late disbursements     {summary.late_disbursements}, after their reservation had ended",
@@ -125,6 +125,16 @@ def in_words(summary: Summary) -> str:
 def top_shares(ledgers: Sequence[Sequence[str]]) -> list[float]:
     """How much of each ledger is with its top funder; ledgers of less than three are left out."""
     return [Counter(ledger).most_common(1)[0][1] / len(ledger) for ledger in ledgers if len(ledger) >= SHORTEST_LEDGER]
+
+
+def _p90(shares: Sequence[float]) -> float | None:
+    if len(shares) < 2:
+        return round(shares[0], 3) if shares else None
+    return round(quantiles(shares, n=10, method="inclusive")[8], 3)
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.0%}"
 
 
 def _routed(journal: Journal) -> list[Decision]:

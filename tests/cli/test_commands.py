@@ -199,6 +199,15 @@ def test_kafka_that_is_away_is_told_in_one_line(name: str) -> None:
     assert result.stdout == ""
 
 
+def test_redis_that_is_away_is_told_before_anything_is_started() -> None:
+    """1, with its address."""
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    result = run("demo", "--redis", url)
+    assert result.exit_code == 1
+    assert f"Error: Redis at {url}: " in result.stderr
+    assert "worker" not in result.stderr
+
+
 @pytest.mark.parametrize("name", ["explain", "replay", "dead-letters list", "dead-letters replay"])
 def test_topics_that_do_not_exist_are_told_with_what_to_do(name: str, embedded_kafka: EmbeddedKafka) -> None:
     """1, with the command that creates them."""

@@ -1,5 +1,6 @@
 """The demo, as a newcomer runs it: its summary is clean, it shows what happens, and it leaves no process behind."""
 
+import asyncio
 import fcntl
 import json
 import os
@@ -19,7 +20,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
+from streams.embedded import EmbeddedKafka
 from tests.console.visitor import Visitor
 from tests.processes import until
 
@@ -116,10 +119,18 @@ def test_a_demo_ends_with_a_clean_summary(started: set[Process]) -> None:
     assert started.isdisjoint(_processes())
 
 
-def test_the_console_is_open_while_it_plays(started: set[Process]) -> None:
-    """Its address and a password are told; who logs in sees the funders and may do what the name says. It ends too."""
-    demo = _start("--json")
+def test_the_console_is_open_while_it_plays(
+    started: set[Process], embedded_kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its address and a password are told; who logs in sees the funders and may do what the name says. It ends too.
+
+    On a Kafka that was given: none is started, and the names of the topics that stay there are told.
+    """
+    monkeypatch.setenv("LOANROUTER_KAFKA_IDEMPOTENCE", "off")
+    demo = _start("--json", "--kafka", embedded_kafka.bootstrap)
     assert demo.stderr is not None
+    assert demo.stderr.readline() == "starting Redis\n"
+    prefix = demo.stderr.readline().split()[-1]
     deadline = time.monotonic() + START_WITHIN
     while not (told := re.search(r"console: (http://\S+)/ as (\w+), password (\w+)", demo.stderr.readline())):
         assert demo.poll() is None
@@ -128,12 +139,25 @@ def test_the_console_is_open_while_it_plays(started: set[Process]) -> None:
     assert "console" in " ".join(process.command for process in started)
     visitor = Visitor(told[1])
     until(lambda: _answers(visitor), 60)
+    assert "tansu" not in " ".join(process.command for process in started)
     assert visitor.log_in(told[2], told[3]).status == 303
     assert "bank-jiangnan" in visitor.get("/").text
     assert "/funders/bank-jiangnan/pause" in visitor.get("/funders/bank-jiangnan").text
     demo.send_signal(signal.SIGINT)
-    assert _summary(demo)["good"]
+    summary = _summary(demo)
+    assert summary["good"]
+    assert summary["topic_prefix"] == prefix != ""
+    assert f"{prefix}routing-decisions" in asyncio.run(_topics(embedded_kafka))
     assert started.isdisjoint(_processes())
+
+
+async def _topics(kafka: EmbeddedKafka) -> set[str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    try:
+        return set(await admin.list_topics())
+    finally:
+        await admin.close()
 
 
 def _answers(visitor: Visitor) -> bool:

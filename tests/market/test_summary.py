@@ -91,8 +91,10 @@ def test_a_dead_letter_too_many_or_too_few_makes_a_run_bad(played: Played) -> No
 
 
 def test_a_run_without_decisions_is_bad() -> None:
-    """Nothing decided is no success, and every figure can still be given."""
+    """Nothing decided is no success; figures that there are not are not given as zero."""
     summary = _summary(Played())
     assert not summary.good
     assert summary.first_decision_seconds is None
+    assert summary.top_funder_share is summary.top_funder_share_p90 is None
+    assert "– of a borrower's drawdowns on average, – at the 90th percentile" in in_words(summary)
     assert in_words(summary).splitlines()[-1] == "NOT WELL: nothing was decided."
