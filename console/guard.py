@@ -63,6 +63,8 @@ def guarded(page: Page) -> Handler:
             return await _by_token(request, page)
         visit = await _visit(request)
         if visit is None:
+            if page.by_token:
+                return problem(request, 401, "Log in first, or come with a token.")
             if page.method == "GET":
                 raise web.HTTPSeeOther(f"{LOGIN}?next={quote(request.path_qs)}")
             return problem(request, 401, "Nothing has changed: log in first.")

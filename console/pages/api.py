@@ -56,8 +56,10 @@ async def append(request: web.Request) -> web.Response:
     except ConfigError as error:
         return problem(request, 400, f"This is no record of rotation-config: {error}")
     role = _ROLES.get(type(told))
-    if role is None or not user.may(role):
-        return problem(request, 403, f"This takes the role {role}.", role=role or "")
+    if role is None:
+        return problem(request, 403, "No whole revision is written by way of the console: propose it as a draft.")
+    if not user.may(role):
+        return problem(request, 403, f"This takes the role {role}.", role=role)
     record: Record = msgspec.structs.replace(told, author=user.name, occurred_at=datetime.now(UTC))
     try:
         _, written = await write(KafkaLog(desk.settings), lambda _: record)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,19 @@ def test_a_token_has_its_roles_alone(
     said = config(console, made(console, who, *roles), *verb, "--reason", "x", code=1)
 
     assert takes in said
+
+
+def test_a_whole_revision_is_not_written(console: Console) -> None:
+    """Whatever the roles: it is told that it has to be proposed."""
+    bearer = f"Bearer {made(console, 'max', 'editor', 'approver', 'operator')}"
+    program = console.visitor()
+    log = json.loads(program.get("/api/rotation-config", Authorization=bearer).text)["records"]
+
+    answer = program.post("/api/rotation-config", b64decode(log[0]["value"]), Authorization=bearer)
+
+    assert answer.status == 403
+    assert "propose it as a draft" in answer.text
+    assert json.loads(program.get("/api/rotation-config", Authorization=bearer).text)["records"] == log
 
 
 def test_nobody_gives_away_what_they_have_not(console: Console) -> None:

@@ -38,9 +38,9 @@ class Visitor:
         """A page."""
         return self._ask(path, None, headers)
 
-    def post(self, path: str, fields: dict[str, Any], **headers: str) -> Answer:
-        """A form as it is given; lists are several fields of one name."""
-        body = urllib.parse.urlencode(fields, doseq=True).encode()
+    def post(self, path: str, fields: dict[str, Any] | bytes, **headers: str) -> Answer:
+        """A form as it is given; lists are several fields of one name. Bytes are what a program sends."""
+        body = fields if isinstance(fields, bytes) else urllib.parse.urlencode(fields, doseq=True).encode()
         return self._ask(path, body, headers)
 
     def send(self, path: str, fields: dict[str, Any], *, page: str = "/password") -> Answer:
