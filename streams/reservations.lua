@@ -33,7 +33,7 @@ end
 local function refuse_eviction()
   local memory = redis.call('INFO', 'memory')
   if string.match(memory, 'maxmemory:(%d+)') ~= '0' and not string.find(memory, 'maxmemory_policy:noeviction', 1, true) then
-    error({err = 'MISCONF a book that is evicted is no book: set maxmemory-policy to noeviction'})
+    error({err = 'EVICTS keys: set maxmemory-policy to noeviction'})
   end
 end
 
@@ -47,13 +47,13 @@ local function find_generation()
   if ARGV[3] ~= '' then
     return false
   end
-  refuse_eviction()
   local time = redis.call('TIME')
   local began = digits(math.max(time[1] * 1000000 + time[2], tonumber(state[2] or 0) + 1))
   redis.call('HSET', KEYS[1], 'book', book, 'generation', began)
   return began
 end
 
+refuse_eviction()
 local generation = find_generation()
 local base = KEYS[1] .. ':' .. (generation or 'none') .. ':'
 local RESTORED = base .. 'restored'

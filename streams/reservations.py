@@ -30,6 +30,7 @@ from rotation.reservations import FunderLimits, Operation, Reserved, Usage
 _SCRIPT = files("streams").joinpath("reservations.lua").read_text()
 _AWAY = (ConnectionError, TimeoutError, OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError)
 _AWAY_CODES = ("BUSY", "MISCONF", "NOREPLICAS", "UNBLOCKED")
+_EVICTS = "EVICTS"  # of the script itself
 _RESTORED_AT_ONCE = 1000
 _TIMEOUT_SECONDS = 5.0
 
@@ -37,7 +38,7 @@ Answers = TypeVar("Answers")
 
 
 class BookUnavailable(Exception):
-    """The book cannot answer now: the server is away, loading, busy, full, or not the primary.
+    """The book cannot answer now: the server is away, loading, busy, full, not the primary, or may evict keys.
 
     Whether the operations were done is unknown; they may be asked again as they are.
     """
@@ -161,6 +162,8 @@ class RedisBook:
             raise BookUnavailable(f"Redis does not serve: {type(error).__name__}") from error
         except ResponseError as error:
             code = str(error).partition(" ")[0]
+            if code == _EVICTS:
+                raise BookUnavailable("Redis may evict keys: set its maxmemory-policy to noeviction") from error
             if code not in _AWAY_CODES:
                 raise
             raise BookUnavailable(f"Redis does not serve: {code}") from error
