@@ -1,12 +1,13 @@
 """`loanrouter console`: the web console."""
 
+import os
+
 import click
 from redis.exceptions import RedisError
 
 from cli.address import refuse_taken
 from cli.kafka import ask
 from cli.logs import begin_log
-from cli.main import settings_from_env
 from config.settings import Settings
 from console.people import FIRST_ADMIN
 from console.server import desk_of, serve
@@ -22,8 +23,7 @@ def console() -> None:
 
     The first start makes the user admin, and prints a one-time password for it, once.
     """
-    settings = settings_from_env()
-    begin_log(settings)
+    settings = begin_log(os.environ)
     refuse_taken("LOANROUTER_CONSOLE", settings.console_host, settings.console_port)
     try:
         ask(settings, _run(settings))

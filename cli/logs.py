@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
@@ -28,16 +29,23 @@ class _OneObject(JsonFormatter):
     _allowed = _FIELDS | set(_NAMES.values())
 
 
-def begin_log(settings: Settings) -> None:
-    """Write what this process and its libraries log to standard error; as JSON also what it ends with."""
+def begin_log(env: Mapping[str, str]) -> Settings:
+    """Write what this process and its libraries log to standard error; as JSON also what it ends with.
+
+    Gives the settings in `env`; a `SettingsError` about another one than the format is raised when that is set up.
+    """
     handler = logging.StreamHandler()
-    if settings.log_format == "json":
+    form = {name: text for name, text in env.items() if name == "LOANROUTER_LOG_FORMAT"}
+    if Settings.from_env(form).log_format == "json":
         handler.setFormatter(_OneObject())
         logging.captureWarnings(True)
         sys.excepthook = _log_end
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=settings.log_level, handlers=[handler])
+    logging.basicConfig(handlers=[handler])
+    settings = Settings.from_env(env)
+    logging.getLogger().setLevel(settings.log_level)
+    return settings
 
 
 def log_refusal(message: str) -> bool:

@@ -67,11 +67,12 @@ class _Main(LazyGroup):
         try:
             return super().invoke(ctx)
         except SettingsError as error:
-            raise click.UsageError(str(error)) from None
+            refusal: click.ClickException = click.UsageError(str(error))
         except click.ClickException as error:
-            if not log_refusal(error.format_message()):
-                raise
-            ctx.exit(error.exit_code)
+            refusal = error
+        if log_refusal(refusal.format_message()):
+            ctx.exit(refusal.exit_code)
+        raise refusal
 
 
 @click.group(cls=_Main, later=SUBCOMMANDS, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,13 +1,13 @@
 """`loanrouter synthetic`: measures the whole path from outside."""
 
 import asyncio
+import os
 
 import click
 from prometheus_client import start_http_server
 
 from cli.address import refuse_taken
 from cli.logs import begin_log
-from cli.main import settings_from_env
 from config.settings import Settings
 from streams.ending import asked_to_end
 from streams.synthetic import REGISTRY, SyntheticBorrower
@@ -22,8 +22,7 @@ def synthetic(every: float) -> None:
 
     LOANROUTER_WEB serves /metrics.
     """
-    settings = settings_from_env()
-    begin_log(settings)
+    settings = begin_log(os.environ)
     if settings.clock != "wall":
         raise click.UsageError("LOANROUTER_CLOCK must be wall: these requests would move the stream clock")
     refuse_taken("LOANROUTER_WEB", settings.web_host, settings.web_port)

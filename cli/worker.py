@@ -1,13 +1,13 @@
 """`loanrouter worker`: one stream worker."""
 
 import logging
+import os
 
 import click
 
 from agents.worker import serving
 from cli.address import refuse_taken
 from cli.logs import begin_log
-from cli.main import settings_from_env
 from config.load import load_file
 from config.problems import ConfigError
 from config.revisions import first_revision
@@ -24,8 +24,7 @@ def worker() -> None:
 
     LOANROUTER_WEB serves /livez, /readyz and /metrics.
     """
-    settings = settings_from_env()
-    begin_log(settings)
+    settings = begin_log(os.environ)
     logging.getLogger("aiokafka").setLevel(logging.WARNING)
     _check_surroundings(settings)
     try:

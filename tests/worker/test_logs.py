@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from streams.embedded import EmbeddedKafka, free_port
 from tests.conftest import Broker
 from tests.processes import loanrouter, until
@@ -62,10 +64,20 @@ def test_what_a_worker_ends_with_is_an_object(tmp_path: Path) -> None:
     assert "broken.yaml" in line["message"]
 
 
+@pytest.mark.parametrize("command", ["worker", "console", "synthetic"])
+def test_a_setting_that_is_refused_is_an_object(command: str) -> None:
+    """Another one than the format: 2, and a line with its name, also for the level."""
+    for name in ("LOANROUTER_PARTITIONS", "LOANROUTER_LOG_LEVEL"):
+        done = loanrouter(command, **{"LOANROUTER_LOG_FORMAT": "json", name: "nonsense"})
+        (line,) = map(json.loads, done.stderr.splitlines())
+        assert (done.returncode, line["level"]) == (2, "CRITICAL")
+        assert line["message"].startswith(f"{name} must be ")
+
+
 def test_a_crash_is_an_object() -> None:
     """An error that nobody caught is one line, with where it came from."""
-    crash = "begin_log(Settings(log_format='json')); raise ValueError('a test')"
-    program = f"from cli.logs import begin_log; from config.settings import Settings; {crash}"
+    crash = "begin_log({'LOANROUTER_LOG_FORMAT': 'json'}); raise ValueError('a test')"
+    program = f"from cli.logs import begin_log; {crash}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     (line,) = map(json.loads, done.stderr.splitlines())
     assert (done.returncode, line["level"]) == (1, "CRITICAL")
