@@ -8,12 +8,11 @@ from typing import BinaryIO
 
 import click
 import msgspec
-from rich.console import Console
 
 from cli.export import archive
 from cli.main import settings_from_env
 from cli.recorded import parquet_option, progress_bar
-from cli.tables import show
+from cli.tables import show, terminal
 from config.lifecycle import Lifecycle
 from config.load import load_file
 from config.problems import ConfigError
@@ -126,7 +125,7 @@ def named_revision(name: str, state: Lifecycle) -> Revision:
 
 def _show(answer: Report) -> None:
     show(tables(answer))
-    console = Console()
+    console = terminal()
     for sentence in window(answer):
         console.print(sentence)
     if answer.answer == "yes":

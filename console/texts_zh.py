@@ -308,6 +308,7 @@ REPORT = {
     "Change of loans, money lent and fees in per cent, with 95% intervals": (
         "贷款笔数、放款金额与费用的变化（%），含95%区间"
     ),
+    "Quotas": "额度",
     "Outcomes (estimated, with 95% intervals)": "结果（估计值，含95%区间）",
     "What the estimates stand on": "估计的依据",
     "before": "之前",

@@ -1,10 +1,10 @@
 """The tables of a report, as words: the terminal and the page show the same ones."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from whatif.estimate import Value
-from whatif.told import Report, Side, Use
+from whatif.told import FunderSide, Report
 
 
 class Table(NamedTuple):
@@ -17,7 +17,7 @@ class Table(NamedTuple):
 
 def tables(report: Report) -> list[Table]:
     """All of them."""
-    return [_decisions(report), _funders(report), _outcomes(report), _evidence(report)]
+    return [_decisions(report), _funders(report), _quotas(report), _outcomes(report), _evidence(report)]
 
 
 def _decisions(report: Report) -> Table:
@@ -41,27 +41,30 @@ def _decisions(report: Report) -> Table:
 
 
 def _funders(report: Report) -> Table:
-    named = sorted(report.before.funders.keys() | report.after.funders.keys())
-    rows = [[funder_id, *_funder(report.before, funder_id), *_funder(report.after, funder_id)] for funder_id in named]
-    columns = [
-        f"{name} {when}" for when in ("before", "after") for name in ("share", "yuan", "quota used", "full days")
-    ]
-    return Table("Funders", ("", *columns), rows)
+    return _before_and_after(report, "Funders", ("share", "yuan"), _share)
 
 
-def _funder(side: Side, funder_id: str) -> list[str]:
-    funder = side.funders.get(funder_id)
-    if funder is None:
-        return ["–"] * 4
-    return [f"{funder.share:.1%}", yuan(funder.amount), _mean_use(funder.use), _full_days(funder.use)]
+def _share(funder: FunderSide | None) -> list[str]:
+    return ["–"] * 2 if funder is None else [f"{funder.share:.1%}", yuan(funder.amount)]
 
 
-def _mean_use(use: Use | None) -> str:
-    return "–" if use is None else f"{use.mean:.1%} (at most {use.highest:.1%})"
+def _quotas(report: Report) -> Table:
+    return _before_and_after(report, "Quotas", ("quota used", "full days"), _use)
 
 
-def _full_days(use: Use | None) -> str:
-    return "–" if use is None else str(use.full_days)
+def _use(funder: FunderSide | None) -> list[str]:
+    use = None if funder is None else funder.use
+    return ["–"] * 2 if use is None else [f"{use.mean:.1%} (at most {use.highest:.1%})", str(use.full_days)]
+
+
+def _before_and_after(
+    report: Report, title: str, names: Sequence[str], cells: Callable[[FunderSide | None], list[str]]
+) -> Table:
+    """A row for each funder. Narrow, since it has to fit into a terminal."""
+    before, after = report.before.funders, report.after.funders
+    columns = [f"{name} {when}" for when in ("before", "after") for name in names]
+    funders = sorted(before.keys() | after.keys())
+    return Table(title, ("", *columns), [[id_, *cells(before.get(id_)), *cells(after.get(id_))] for id_ in funders])
 
 
 def _outcomes(report: Report) -> Table:

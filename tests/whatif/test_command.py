@@ -1,6 +1,7 @@
 """`loanrouter what-if` answers in words, as JSON and as a page, for a draft in a file or in the record."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.docs.pages import ROOT
 from tests.replay.logs import path
 from tests.whatif.traffic import pause, revision, weigh, written
 from whatif.page import page
+from whatif.tables import tables
 from whatif.told import Report
 
 
@@ -88,14 +90,29 @@ def test_what_workers_recorded_is_replayed_as_it_was(name: str) -> None:
 
 
 def test_words_name_what_the_record_cannot_tell(archive: Path) -> None:
-    """Tables of decisions, funders, outcomes and what they stand on; then the verdict."""
+    """Tables of decisions, funders, quotas, outcomes and what they stand on; then the verdict."""
     done = run("d", "--parquet", archive)
 
     assert done.exit_code == 0
-    for title in ("Decisions", "Funders", "Outcomes (estimated", "What the estimates stand on"):
+    for title in ("Decisions", "Funders", "Quotas", "Outcomes (estimated", "What the estimates stand on"):
         assert title in done.stdout
     assert "The record cannot tell what this draft would have brought:" in done.stdout
     assert "The record can tell" in run("active", "--parquet", archive).stdout
+
+
+@pytest.mark.parametrize("env", [{"COLUMNS": "40", "FORCE_COLOR": "1"}, {"COLUMNS": "40"}])
+def test_no_figure_is_cut(archive: Path, env: dict[str, str]) -> None:
+    """Every word of every table is there whole; in a pipe every row is one line."""
+    report = msgspec.convert(told("d", "--parquet", archive), Report)
+
+    done = CliRunner().invoke(main, ["what-if", "d", "--parquet", str(archive)], env=env)
+
+    words = set(re.sub(r"\x1b\[[0-9;]*m", "", done.stdout).split())
+    rows = [row for table in tables(report) for row in table.rows]
+    assert {word for row in rows for cell in row for word in cell.split()} <= words
+    if "FORCE_COLOR" not in env:
+        said = {line.strip("│ ") for line in done.stdout.splitlines()}
+        assert {re.sub(" +", " ", " │ ".join(row)).strip("│ ") for row in rows} <= {re.sub(" +", " ", s) for s in said}
 
 
 def test_the_page_holds_tables_and_plots_and_loads_nothing(archive: Path, tmp_path: Path) -> None:
@@ -106,7 +123,7 @@ def test_the_page_holds_tables_and_plots_and_loads_nothing(archive: Path, tmp_pa
     text = (tmp_path / "a.html").read_text()
     assert text == (tmp_path / "b.html").read_text()
     assert text.count("<svg") == text.count('role="img" aria-label="') == 3
-    assert text.count("<table>") == 4
+    assert text.count("<table>") == 5
     assert "cf-west" in text
     loads = [mark for mark in ("<script", "<link", "<img", "src=", "@import") if mark in text]
     assert loads == []
