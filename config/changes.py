@@ -56,7 +56,7 @@ def approval(state: Lifecycle, draft_id: str, signature: Signature, *, sha256: s
     """The approval of an open draft, whose hash began with `sha256` when its author saw it.
 
     Raises:
-        NothingToChange: there is no such open draft, or it was edited since.
+        NothingToChange: there is no such open draft, or it has another hash.
     """
     return Approval(**_seen(state, draft_id, signature, sha256))
 
@@ -81,7 +81,8 @@ def _seen(state: Lifecycle, draft_id: str, signature: Signature, sha256: str) ->
         open_ones = ", ".join(state.drafts) or "none is"
         raise NothingToChange(f"{draft_id} is no open draft; open: {open_ones}")
     if not draft.revision.sha256.startswith(sha256):
-        raise NothingToChange(f"{draft_id} was edited since: it now has the hash {draft.revision.sha256}")
+        has = f"{draft_id} has the hash {draft.revision.sha256}, not {sha256}"
+        raise NothingToChange(f"{has}; it may have been edited since")
     seen = {"draft": draft.id, "base": draft.base, "config_sha256": draft.revision.sha256}
     return {**signature.fields(draft.reason), **seen}
 

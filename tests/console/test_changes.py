@@ -90,7 +90,7 @@ def test_an_approval_is_of_what_was_seen(office: Office, document: Callable[[int
     late = april.send(f"{path}/approve", {"seen": seen})
 
     assert late.status == 409
-    assert "was edited since" in late.text
+    assert "may have been edited since" in late.text
     assert "nobody yet" in april.get(path).text
     edith.send(f"{path}/withdraw", {"reason": "a test"})
 
