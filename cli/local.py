@@ -64,9 +64,14 @@ def settings_of(name: str, stack: ExitStack, kafka: str | None, redis_url: str |
 
 
 def _ping_redis(settings: Settings) -> None:
-    waits = {"socket_timeout": _REDIS_SECONDS, "socket_connect_timeout": _REDIS_SECONDS}
+    redis = Redis.from_url(
+        **settings.redis_client_args(),
+        socket_timeout=_REDIS_SECONDS,
+        socket_connect_timeout=_REDIS_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
     try:
-        with Redis.from_url(**settings.redis_client_args(), **waits, retry=Retry(NoBackoff(), 0)) as redis:
+        with redis:
             redis.ping()
     except RedisError as error:
         raise click.ClickException(f"Redis at {settings.redis}: {error}") from None

@@ -23,9 +23,10 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one run.
 
     Shares are what a borrower's top funder holds of their drawdowns, over the borrowers with at least three that are
-    loans or may become some, None where there is no such borrower; `_weighted_random` is what the same drawdowns would have come to, each drawn by weight
-    and prior pass rate, without rotation rules. Latencies (ms) are from the sending of a request to the receipt of its
-    decision by the market's own client. `first_decision_seconds` counts from the start of the run; None without one.
+    loans or may become some, None where there is no such borrower; `_weighted_random` is what the same drawdowns would
+    have come to, each drawn by weight and prior pass rate, without rotation rules. Latencies (ms) are from the sending
+    of a request to the receipt of its decision by the market's own client. `first_decision_seconds` counts from the
+    start of the run; None without one.
     """
 
     seed: int
