@@ -31,8 +31,8 @@ def test_a_person_puts_a_funder_where_it_stays(stream: Service) -> None:
     word = told(stream, "watch")
     stream.wait_guided()
     at = max(stream.day() for _ in range(20))  # longer than it takes to calm down
-    staff = [lent(stream, at + number, canary=True) for number in range(2)]
-    later = stream.until(lambda: later_than(stream, word, since=at))
+    staff = [lent(stream, at + number * MINUTE, canary=True) for number in range(2)]
+    later = stream.until(lambda: later_than(stream, word, since=at + MINUTE))  # both loans are counted
     assert (later.state, later.cause) == ("watch", "by a person: looked into")
 
     stream.publish(
