@@ -1,6 +1,7 @@
 """What a person says of a funder with `loanrouter funders set` holds at once, and the worker goes on from there."""
 
 import json
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -28,12 +29,13 @@ def test_a_person_puts_a_funder_where_it_stays(stream: Service) -> None:
     assert (taken.state, taken.traffic_multiplier) == ("paused", 0.0)
     assert (taken.cause, taken.since) == ("by a person: looked into", word.since)
 
-    word = told(stream, "watch")
-    stream.wait_guided()
+    taken = taken_over(stream, told(stream, "watch"))
     at = max(stream.day() for _ in range(20))  # longer than it takes to calm down
-    staff = [lent(stream, at + number * MINUTE, canary=True) for number in range(2)]
-    later = stream.until(lambda: later_than(stream, word, since=at + MINUTE))  # both loans are counted
-    assert (later.state, later.cause) == ("watch", "by a person: looked into")
+    staff: list[str] = []
+    for number in range(2):
+        staff.append(lent(stream, at + number * MINUTE, canary=True))
+        taken = stream.until(partial(more_lent, stream, taken))
+    assert (taken.state, taken.cause) == ("watch", "by a person: looked into")
 
     stream.publish(
         *(call(customer_id, at + hours * HOUR, funder_id=FUNDER) for hours, customer_id in enumerate(staff, 1))
@@ -137,8 +139,12 @@ def taken_over(stream: Service, word: FunderState) -> FunderState:
     return stream.until(lambda: later_than(stream, word))
 
 
-def later_than(stream: Service, word: FunderState, since: int = 0) -> FunderState | None:
-    """The first record of the worker that counts on from a person's, stamped `since` (ms) or later."""
-    told = [said for said in stream.said("funder-states") if said.key == FUNDER.encode() and said.timestamp >= since]
-    states = (msgspec.json.decode(said.value or b"", type=FunderState) for said in told)
-    return next((state for state in states if state.version > word.version), None)
+def later_than(stream: Service, word: FunderState) -> FunderState | None:
+    """The first record of the worker that counts on from a person's."""
+    return next((state for state in standings(stream, of=FUNDER) if state.version > word.version), None)
+
+
+def more_lent(stream: Service, before: FunderState) -> FunderState | None:
+    """The last record, when it counts a loan more."""
+    last = standings(stream, of=FUNDER)[-1]
+    return last if last.pass_rates["A"] > before.pass_rates["A"] else None
