@@ -5,7 +5,6 @@ borrower records, decisions, advice, outcomes for the funders' agent, dead lette
 """
 
 from collections.abc import Iterable, Mapping
-from heapq import merge
 from time import monotonic, time
 
 import faust
@@ -71,7 +70,7 @@ class Router:
         decoded = monotonic()
         self._reserving = 0.0
         for phase in plan.phases:
-            lives = merge(*[share.turns(phase) for share in shares], key=lambda life: life.first)
+            lives = (life for share in shares for life in share.turns(phase))
             await self._run(batch, waves(lives), phase.policy.limits)
         results = {share.partition: share.result() for share in shares}
         decided = monotonic()

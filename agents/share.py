@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import dropwhile
 from time import time
 
 import msgspec
@@ -32,10 +33,6 @@ class Step(msgspec.Struct, frozen=True):
     event: BorrowerEvent
     position: Position
     place: int
-
-
-#: The moments of a borrower who asks nothing of the book.
-NEVER = [FOREVER]
 
 
 class Memo(msgspec.Struct, array_like=True):
@@ -114,18 +111,17 @@ class Share:
         if len(self._stages) > 1:
             steps = {id_: some for id_, all_ in steps.items() if (some := self._in_stage(stage, all_))}
         retry: int | None = phase.since
-        may_hold = {*self._tenure.waiting(), *self._turns}
+        moments = {customer_id: self._moments(customer_id, some) for customer_id, some in steps.items()}
         if stage == 0:
             retry = None if self._tenure.phase == phase else self._begin.now if self._part.records else until
             woken = self._tenure.due(until) if retry is None else self._tenure.waiting()
         else:
             held = ((customer_id, turn.borrower.wake_at) for customer_id, turn in self._turns.items())
             woken = {**self._tenure.waiting(), **{customer_id: at for customer_id, at in held if at is not None}}
-        moments = {customer_id: _moments(some, holds=customer_id in may_hold) for customer_id, some in steps.items()}
         for customer_id, at in woken.items():
             first = (at if retry is None else min(at, retry), BEFORE_EVENTS)
-            moments[customer_id] = [first, *moments.get(customer_id, ())]
-        for customer_id in sorted(moments, key=lambda each: moments[each] or NEVER):
+            moments[customer_id] = sorted([first, *moments.get(customer_id, ())])
+        for _, customer_id in sorted([(some[0] if some else FOREVER, id_) for id_, some in moments.items()]):
             turn, policy = self._turns.get(customer_id), phase.of(customer_id)
             if turn is None:
                 borrower = decode_borrower(self._part.state.get(customer_id.encode()))
@@ -196,6 +192,13 @@ class Share:
         since = self._stages[stage].since if stage else 0
         ends = self._stages[stage + 1].since if stage + 1 < len(self._stages) else None
         return [step for step in steps if since <= step.position.now and (ends is None or step.position.now < ends)]
+
+    def _moments(self, customer_id: str, steps: Sequence[Step]) -> list[Moment]:
+        """When these steps of a borrower may ask the book; a grant does only where a drawdown may be held by then."""
+        holds = customer_id in self._tenure.waiting() or customer_id in self._turns
+        if not holds and isinstance(steps[0].event, CreditGrant):
+            steps = list(dropwhile(lambda step: isinstance(step.event, CreditGrant), steps))
+        return [(step.position.now, step.place) for step in steps]
 
     def _run(self, turn: Turn, steps: Sequence[Step], retry: int | None, until: int) -> Steps[None]:
         """Let happen what does up to `until` (ms); before that try again at `retry` what is held."""
@@ -291,10 +294,3 @@ class Share:
         now, caused = time(), self._caused
         delays = [now - at / 1000 for at, _ in caused]
         metrics.DECISION_DELAYS.observe(delays, now, lambda index: trace_id(caused[index][1]))
-
-
-def _moments(steps: Sequence[Step], *, holds: bool) -> list[Moment]:
-    """When these steps of a borrower may ask the book; a grant does only where a drawdown may be held already."""
-    while not holds and steps and isinstance(steps[0].event, CreditGrant):
-        steps = steps[1:]
-    return [(step.position.now, step.place) for step in steps]

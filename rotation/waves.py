@@ -27,7 +27,7 @@ Waves = Generator[list[tuple[Place, Operation]], list[Reserved | None], None]
 AT_ONCE = 256
 #: So many calls may go out with operations held back for the sake of order, and one more for each so many operations.
 #: A call costs as much as some seven decisions.
-CALLS, OPERATIONS_A_CALL = 8, 128
+CALLS, OPERATIONS_A_CALL = 8, 256
 FOREVER: Moment = (2**62, 0)
 
 
@@ -66,21 +66,19 @@ Asked = tuple[Moment, Life[Place], Operation]
 
 
 def waves(lives: Iterable[Life[Place]]) -> Waves[Place]:
-    """Run all lives, which come in the order of their `first`, to their end.
+    """Run all lives to their end; they come place by place, in the order of their `first`.
 
     Yields one wave of operations after another, and is sent their answers in order.
     """
     coming = iter(lives)
     ahead = next(coming, None)
     running: list[Life[Place]] = []
-    calls = told = 0
+    most, calls, told = AT_ONCE, 0, 0
     while True:
-        least = min([life.asks[0][0] for life in running], default=FOREVER)
-        while ahead is not None and (len(running) < AT_ONCE or ahead.first < least):
+        while ahead is not None and len(running) < most:
             ahead.go_on(None)
             if ahead.asks:
                 running.append(ahead)
-                least = min(least, ahead.asks[0][0])
             ahead = next(coming, None)
         if not running:
             return
@@ -89,7 +87,10 @@ def waves(lives: Iterable[Life[Place]]) -> Waves[Place]:
         for life in running:
             life.asks = []
         if calls < CALLS + told // OPERATIONS_A_CALL:
-            wave = _hold_back(wave, FOREVER if ahead is None else ahead.first)
+            wave = _hold_back(wave, ahead)
+            most = AT_ONCE if wave else 2 * most  # all wait for others to come first
+            if not wave:
+                continue
         answers = yield [(life.place, operation) for _, life, operation in wave]
         calls += 1
         told += len(wave)
@@ -99,19 +100,21 @@ def waves(lives: Iterable[Life[Place]]) -> Waves[Place]:
         running = [life for life in running if life.asks]
 
 
-def _hold_back(wave: list[Asked[Place]], until: Moment) -> list[Asked[Place]]:
-    """Give back what others may yet come before, and return the rest.
+def _hold_back(wave: list[Asked[Place]], ahead: Life[Place] | None) -> list[Asked[Place]]:
+    """Give back what others may yet come before, and return the rest; `ahead` is the first who does not run yet.
 
-    Those who are not running may ask from `until` on; who gets an answer, at the next event; who is held then, when
-    that falls due.
+    Others may ask from their `first` on; who gets an answer, at the next event; who is held then, when that falls due.
     """
-    (now, _), first, _ = wave[0]
-    until = min(until, (first.turn.policy.next_wake(now, FOREVER[0]), BEFORE_EVENTS))
     ends: dict[Place, Moment] = {}
     kept: list[Asked[Place]] = []
     for each in wave:
         moment, life, operation = each
-        end = ends.get(life.place, until)
+        place = life.place
+        end = ends.get(place)
+        if end is None:
+            end = ends[place] = (life.turn.policy.next_wake(moment[0], FOREVER[0]), BEFORE_EVENTS)
+            if ahead is not None and ahead.place == place and ahead.first < end:
+                end = ends[place] = ahead.first
         if moment > end:
             life.asks.append((moment, operation))
             continue
@@ -119,7 +122,7 @@ def _hold_back(wave: list[Asked[Place]], until: Moment) -> list[Asked[Place]]:
         if isinstance(operation, Reserve):
             following = life.following()
             if following < end:
-                ends[life.place] = following
+                ends[place] = following
     return kept
 
 
