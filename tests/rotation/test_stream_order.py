@@ -105,6 +105,16 @@ def test_more_borrowers_than_run_side_by_side() -> None:
     assert routed(partition().batch(*grants, *requests)) == [many[-1]]
 
 
+def test_who_waits_to_run_side_by_side_is_not_forgotten() -> None:
+    """As many as run at once are held and ask once more, later than somebody else asks for the first time."""
+    many = [f"c-{number}" for number in range(AT_ONCE)]
+    events = [granted(who, 0) for who in (*many, "bob")]
+    events += [asked(who, 1 + number) for number, who in enumerate(many)]
+    events += [ended(many[0], SECOND), asked("bob", 2 * SECOND)]
+    events += [request(f"again-{who}", T0 + 3 * SECOND, customer_id=who) for who in many[1:]]
+    assert sorted(routed(partition().batch(*events))) == ["bob", many[0]]
+
+
 moves = st.lists(st.tuples(st.sampled_from("abcde"), st.booleans()), min_size=2, max_size=CALLS)
 
 
