@@ -41,7 +41,8 @@ def test_a_funder_that_calls_canaries_is_throttled(stream: Service) -> None:
     stream.until(lambda: [state for state in standings(stream)[-1:] if state.state == "throttled"])
     stream.publish(*calls[2:])
     alert = stream.until(lambda: full_alert(stream))
-    throttled, *_ = [said for said in stream.said("funder-states") if b'"throttled"' in (said.value or b"")]
+    of_accused = [said for said in stream.said("funder-states") if said.key == ACCUSED.encode()]
+    throttled, *_ = [said for said in of_accused if b'"throttled"' in (said.value or b"")]
     (told,) = [said for said in stream.said("capture-alerts") if alert.alert_id.encode() in (said.value or b"")]
     assert (throttled.headers, told.headers) == (TRACE, TRACE)
     assert stream.workers.metric("only", SIGNALS) == before + STAFF
