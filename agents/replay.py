@@ -17,7 +17,7 @@ from agents.share import Share
 from agents.tenure import Tenure
 from config.settings import Settings
 from rotation.book import MemoryBook
-from rotation.decide import Steps
+from rotation.decide import Steps, run_to_end
 from rotation.events import CaptureSignal
 from rotation.outputs import Decision
 from rotation.plan import Plan
@@ -129,12 +129,8 @@ class _Followed:
 
     def _do(self, turn: Turn, steps: Steps[object]) -> None:
         """Run steps to their end, answering reservations from the recorded decisions."""
-        try:
-            asked = next(steps)
-            while True:
-                asked = steps.send(self._answer(asked))
-        except StopIteration:
-            turn.take_operations()
+        run_to_end(steps, self._answer)
+        turn.take_operations()
 
     def _answer(self, asked: Reserve) -> Reserved:
         recorded = self._answers.get((asked.id, asked.now, self._position))

@@ -11,9 +11,11 @@ from bench.job import START
 from market.publication import moment
 from rotation.book import MemoryBook
 from rotation.clock import DAY, MINUTE
+from rotation.decide import run_to_end
 from rotation.events import BorrowerEvent, CaptureSignal, DrawdownOutcome, DrawdownRequest, Repayment
 from rotation.outputs import Decision
 from rotation.policy import Policy
+from rotation.reservations import Reserve, Reserved
 from rotation.state import Borrower, encode_borrower
 from rotation.turn import Turn
 from streams.codec import BadInput, decode
@@ -65,16 +67,14 @@ class _History:
     def take(self, event: BorrowerEvent, at: int) -> list[Decision]:
         """Fold an event in; the decisions that it causes."""
         turn = Turn(event.customer_id, self.borrower, self._policy)
-        steps = turn.handle(event, at, [])
-        try:
-            asked = next(steps)
-            while True:
-                (answer,) = self._book.apply([asked])
-                assert answer is not None
-                asked = steps.send(answer)
-        except StopIteration:
-            self._book.apply(turn.take_operations())
+        run_to_end(turn.handle(event, at, []), self._reserve)
+        self._book.apply(turn.take_operations())
         return [_decision.decode(said.value) for said in turn.decisions]
+
+    def _reserve(self, asked: Reserve) -> Reserved:
+        (answer,) = self._book.apply([asked])
+        assert answer is not None
+        return answer
 
     def borrow(self, request: DrawdownRequest, at: int) -> None:
         """Ask at `at` (ms); what is routed is disbursed, and repaid before the next time unless it is the last."""

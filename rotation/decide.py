@@ -4,7 +4,7 @@ The reservation book is outside (it is shared by all workers), so a decision is 
 `Reserve` and is sent the book's answer.
 """
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -60,6 +60,17 @@ def decide(policy: Policy, ask: Ask) -> Steps[Verdict]:
         rule = policy.relax_order[len(relaxed)]
         relaxed.append(rule)
         dropped.pop(rule, None)
+
+
+def run_to_end(steps: Steps[T], answer: Callable[[Reserve], Reserved]) -> T:
+    """Run steps to their end; what they return."""
+    try:
+        asked = next(steps)
+        while True:
+            asked = steps.send(answer(asked))
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 def reject(policy: Policy, ask: Ask, no_room: Mapping[str, Iterable[str]]) -> Verdict:

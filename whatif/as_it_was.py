@@ -12,7 +12,7 @@ from hashlib import blake2b
 import numpy as np
 
 from rotation.clock import shanghai_day
-from rotation.decide import decide
+from rotation.decide import decide, run_to_end
 from rotation.events import CreditGrant, DrawdownOutcome, DrawdownRequest, Repayment
 from rotation.fold import Folding, Refusal
 from rotation.ledger import ask_of, forget
@@ -25,7 +25,7 @@ from whatif.estimate import BLOCKS, NOBODY, Samples
 from whatif.history import History
 from whatif.overlap import moved_weight
 from whatif.recorded import Records
-from whatif.side import Side, run
+from whatif.side import Side
 
 Candidates = list[tuple[str, float]]
 Refuses = Callable[[str, Reserve], Room | None]
@@ -100,7 +100,7 @@ class AsItWas(Side):
             policy = self._history.policy(made.funder_states_version)
             drawdown = drawdown_of(request, made.attempt)
             ask = ask_of(made.customer_id, self.borrowers[made.customer_id], drawdown, at)
-            candidates = run(decide(policy, ask), partial(self._room, made, full)).candidates
+            candidates = run_to_end(decide(policy, ask), partial(self._room, made, full)).candidates
         if made.status == "held" and not candidates:
             return
         self._sampled.add(made.drawdown_id)

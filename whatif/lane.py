@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from rotation.decide import Steps
+from rotation.decide import Steps, run_to_end
 from rotation.events import BorrowerEvent, DrawdownOutcome, DrawdownRequest, Repayment
 from rotation.ledger import expire_reservations
 from rotation.reservations import Reserve, Reserved
@@ -24,7 +24,7 @@ from whatif.decision import Recorded
 from whatif.estimate import Samples
 from whatif.history import History
 from whatif.recorded import Moment, Records
-from whatif.side import Side, run
+from whatif.side import Side
 from whatif.tally import Tally
 
 
@@ -165,7 +165,7 @@ class Lane:
             self.book.note(turn.take_operations())
             return self.book.reserve(asked)
 
-        run(steps, reserve)
+        run_to_end(steps, reserve)
         self.book.note(turn.take_operations())
         routed = [verdict for _, status, verdict in turn.verdicts if status == "routed"]
         if routed:

@@ -15,7 +15,7 @@ import msgspec
 from config.lifecycle import Lifecycle, advance
 from config.problems import ConfigError
 from config.rotation import Revision
-from rotation.decide import decide
+from rotation.decide import decide, run_to_end
 from rotation.events import CaptureSignal, DrawdownRequest
 from rotation.ledger import ask_of
 from rotation.policy import Policy
@@ -31,7 +31,6 @@ from whatif.as_it_was import drawdown_of, enter
 from whatif.decision import Explained
 from whatif.history import Drafted
 from whatif.shadow_told import Decided, Differing, Kind, Seen, Sides
-from whatif.side import run
 
 #: What a shadow reads.
 FOLLOWED = (*BORROWER_INPUTS, "routing-decisions", "funder-states", "rotation-config", "dead-letters")
@@ -141,7 +140,7 @@ class Shadow:
             self._revision = made.config_revision
             policy = self._drafted.policy(made.funder_states_version)
             ask = ask_of(made.customer_id, borrower, drawdown, made.at)
-            verdict = run(decide(policy, ask), lambda asked: self._room(made, asked))
+            verdict = run_to_end(decide(policy, ask), lambda asked: self._room(made, asked))
             codes = policy.roster.by_member(verdict.dropped)
             self._compare(made, Decided(verdict.funder_id, verdict.relaxed, codes))
         drawdown.status, drawdown.decided_at = made.status, made.at

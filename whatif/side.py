@@ -1,16 +1,11 @@
 """What both replays of a partition have: borrowers, a book, counts."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection
-from typing import TypeVar
+from collections.abc import Collection
 
-from rotation.decide import Steps
-from rotation.reservations import Reserve, Reserved
 from rotation.state import Borrower
 from whatif.book import LaneBook
 from whatif.tally import Tally
-
-T = TypeVar("T")
 
 
 class Side:
@@ -26,14 +21,3 @@ class Side:
         borrowers = [self.borrowers[id_] for id_ in customers] if since else self.borrowers.values()
         self.tally.close(borrowers, self.book.held(), since)
         return self.tally
-
-
-def run(steps: Steps[T], answer: Callable[[Reserve], Reserved]) -> T:
-    """Run steps to their end; what they return."""
-    try:
-        asked = next(steps)
-        while True:
-            asked = steps.send(answer(asked))
-    except StopIteration as end:
-        result: T = end.value
-        return result

@@ -10,12 +10,12 @@ from market.study.funders import StrategicFunder
 from market.study.policies import Choice, Defence, Strategy
 from market.study.population import Person
 from rotation.book import MemoryBook
-from rotation.decide import Steps
+from rotation.decide import Steps, run_to_end
 from rotation.events import BorrowerEvent, CaptureSignal
 from rotation.fold import Refusal
 from rotation.outputs import CaptureAlert, DecisionStatus, FunderState
 from rotation.policy import Policy
-from rotation.reservations import Reserve
+from rotation.reservations import Reserve, Reserved
 from rotation.state import Borrower
 from rotation.turn import Turn
 
@@ -137,16 +137,16 @@ class CoreRouter:
 
     def _work(self, person: Person, turn: Turn, steps: Steps[Any]) -> object:
         """Run a turn's steps against the book, in the order of preference of the strategy; its result."""
-        try:
-            asked = next(steps)
-            while True:
-                operations = [*turn.take_operations(), self._preferred(person, turn.borrower, asked)]
-                answer = self._book.apply(operations)[-1]
-                assert answer is not None
-                asked = steps.send(answer)
-        except StopIteration as end:
-            self._book.apply(turn.take_operations())
-            return end.value
+
+        def reserve(asked: Reserve) -> Reserved:
+            operations = [*turn.take_operations(), self._preferred(person, turn.borrower, asked)]
+            answer = self._book.apply(operations)[-1]
+            assert answer is not None
+            return answer
+
+        result: object = run_to_end(steps, reserve)
+        self._book.apply(turn.take_operations())
+        return result
 
     def _preferred(self, person: Person, record: Borrower, asked: Reserve) -> Reserve:
         candidates: Iterable[str] = asked.candidates
