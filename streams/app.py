@@ -115,7 +115,7 @@ class LoanrouterApp(faust.App):
         return register
 
     def request_tick(self) -> None:
-        """Have each agent get one batch without records, with all its partitions, as soon as it is free."""
+        """Have each agent get one batch without records as soon as it is free, with the partitions where none waits."""
         for agent in self.batch_agents.values():
             agent.tick.set()
 

@@ -73,7 +73,7 @@ class PartitionBatch:
 
 
 class Batch:
-    """What is handed on to one agent at a time; without records it is a tick over all its partitions.
+    """What is handed on to one agent at a time; without records it is a tick over the partitions where none waits.
 
     `revoked` is set when a rebalance or a shutdown has waited long enough: stop waiting and raise `Revoked`.
     """

@@ -184,4 +184,4 @@ class CoreRouter:
 
 def paused(states: Iterable[FunderState]) -> frozenset[str]:
     """The funders that the ladder gives nothing."""
-    return frozenset(state.funder_id for state in states if state.traffic_multiplier <= 0)
+    return frozenset(state.funder_id for state in states if state.stopped)
